@@ -1,0 +1,196 @@
+"""Every way the vault says no.
+
+One tree. Each class has a stable ``code`` for programs, and its docstring is its default message for people.
+No message ever holds a profile value, a token, a session id or a key: errors travel to logs and to clients.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class VaultError(Exception):
+    """The vault could not do this."""
+
+    code: ClassVar[str] = "vault_error"
+
+    def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message or type(self).__doc__ or self.code)
+        #: What is wrong with each input field, by its path in the caller's own words.
+        self.fields: Mapping[str, str] = fields or {}
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do next, in one sentence or two."""
+        return str(self.args[0])
+
+
+# --- the caller ---------------------------------------------------------------------------------------------
+
+
+class Unauthenticated(VaultError):
+    """A valid access key is needed: send it as 'Authorization: Bearer tvk_…'."""
+
+    code = "unauthenticated"
+
+
+class ScopeMissing(VaultError):
+    """This access key lacks the scope that the call needs."""
+
+    code = "scope_missing"
+
+
+# --- the input ----------------------------------------------------------------------------------------------
+
+
+class Malformed(VaultError):
+    """The request cannot be read."""
+
+    code = "malformed"
+
+
+class UnsupportedMediaType(VaultError):
+    """The request body has the wrong content type."""
+
+    code = "unsupported_media_type"
+
+
+class TooLarge(VaultError):
+    """The request body is larger than this call allows."""
+
+    code = "too_large"
+
+
+class Invalid(VaultError):
+    """The request was read but something in it is not allowed; 'errors' names each field."""
+
+    code = "invalid"
+
+
+class ClaimRefused(Invalid):
+    """A session may hold only short, declared claims that are not personal data; 'errors' names each claim."""
+
+    code = "claim_refused"
+
+
+class PatchFailed(VaultError):
+    """The patch does not fit the profile as it is now."""
+
+    code = "patch_failed"
+
+
+class IdempotencyKeyReused(VaultError):
+    """This Idempotency-Key was used before with a different request; take a new one for a new request."""
+
+    code = "idempotency_key_reused"
+
+
+# --- what is stored -----------------------------------------------------------------------------------------
+
+
+class ProfileNotFound(VaultError):
+    """There is no such profile."""
+
+    code = "profile_not_found"
+
+
+class SessionNotFound(VaultError):
+    """There is no such session."""
+
+    code = "session_not_found"
+
+
+class Duplicate(VaultError):
+    """Another profile already has this value; 'errors' names the field."""
+
+    code = "duplicate"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(fields={field: "already belongs to another profile"})
+        self.field = field
+
+
+class RevisionMismatch(VaultError):
+    """The profile has changed since the revision named in If-Match; read it again."""
+
+    code = "revision_mismatch"
+
+
+class SessionLimit(VaultError):
+    """This person has as many live sessions as the settings allow."""
+
+    code = "session_limit"
+
+
+class Conflict(VaultError):
+    """Others keep changing this at the same moment; try again."""
+
+    code = "conflict"
+
+
+class AccessKeyNotFound(VaultError):
+    """There is no access key with this id."""
+
+    code = "access_key_not_found"
+
+
+# --- the vault itself ---------------------------------------------------------------------------------------
+
+
+class StoreUnavailable(VaultError):
+    """The store cannot be used right now; try again in a moment."""
+
+    code = "store_unavailable"
+
+
+class ConfigError(VaultError):
+    """The settings are not usable."""
+
+    code = "config_error"
+
+
+class DataFolderError(VaultError):
+    """The data folder is not usable."""
+
+    code = "data_folder_error"
+
+
+class AlreadyInitialised(DataFolderError):
+    """This data folder already holds a vault; nothing was changed."""
+
+    code = "already_initialised"
+
+
+class KeyringError(VaultError):
+    """The keyring is not usable."""
+
+    code = "keyring_error"
+
+
+class BoxError(VaultError):
+    """A sealed box does not open."""
+
+    code = "box_unreadable"
+
+
+class MalformedBox(BoxError):
+    """This is not a sealed box: its format byte or its length is wrong."""
+
+    code = "box_malformed"
+
+
+class UnknownKey(BoxError):
+    """The box names a key version that the keyring does not hold or may not use."""
+
+    code = "box_unknown_key"
+
+
+class WrongKey(BoxError):
+    """The box was sealed under another key, or for another record, table, tenant or version."""
+
+    code = "box_wrong_key"
+
+
+class TamperedBox(BoxError):
+    """The box was sealed for this very record and has been altered since."""
+
+    code = "box_tampered"

@@ -1,0 +1,100 @@
+"""The nouns that stores keep. Times are milliseconds since the epoch (UTC), durations milliseconds.
+
+Boxes are sealed bytes; a record never holds a plaintext profile, a session id or an access key's secret.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Tag(NamedTuple):
+    """A blind-index tag: the keyed hash of one normalised field value (docs/format.md, "Blind index")."""
+
+    field: str
+    version: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRow:
+    """One sealed profile. ``erasing_at`` is the durable note of an erasure that has begun."""
+
+    token: str
+    box: bytes = field(repr=False)
+    key_version: int
+    revision: int
+    created_at: int
+    updated_at: int
+    expires_at: int | None = None
+    erasing_at: int | None = None
+
+    def is_alive(self, now: int) -> bool:
+        """Whether the profile may still be seen: not expired (dead at the very millisecond), not being erased."""
+        return self.erasing_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session. ``idle_expires_at`` never passes ``expires_at``, so it alone is the effective end.
+
+    ``epoch`` is the person's epoch when the session was opened and ``current_epoch`` what it is now;
+    where they differ, everything of that person was revoked in between.
+    """
+
+    digest: bytes = field(repr=False)
+    handle: str
+    user_token: str | None
+    box: bytes = field(repr=False)
+    key_version: int
+    epoch: int
+    lifetime: int
+    idle_timeout: int
+    created_at: int
+    authenticated_at: int
+    last_seen_at: int
+    expires_at: int
+    idle_expires_at: int
+    current_epoch: int = 0
+
+    def is_alive(self, now: int) -> bool:
+        """Whether the session may be used: dead at the very millisecond of its end."""
+        return now < self.idle_expires_at and self.epoch == self.current_epoch
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKeyRow:
+    """One access key. ``claims`` limits which session claims its holder is shown; None shows all."""
+
+    id: str
+    name: str
+    secret_digest: bytes = field(repr=False)
+    scopes: tuple[str, ...]
+    claims: tuple[str, ...] | None
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+
+    def is_alive(self, now: int) -> bool:
+        """Whether the key opens anything."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What the database remembers of one key version: public, so that a lost keyring is noticed."""
+
+    line: str
+    version: int
+    fingerprint: str
+    canary: bytes
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """The sealed answer to a request that carried an Idempotency-Key."""
+
+    digest: bytes
+    box: bytes = field(repr=False)
+    key_version: int
+    expires_at: int
