@@ -29,8 +29,8 @@ class AnswerKeeper(Protocol):
         """32 bytes that stand for caller, call and Idempotency-Key."""
         ...
 
-    def keep(self, outcomes: Sequence[str | None]) -> KeptAnswer:
-        """Seal the answer. Called inside the store's transaction; must not do I/O."""
+    def keep(self, outcomes: Sequence[str | None]) -> KeptAnswer | None:
+        """Seal the answer, or return None to keep none. Called inside the transaction; must not do I/O."""
         ...
 
 

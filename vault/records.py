@@ -98,3 +98,11 @@ class KeptAnswer:
     box: bytes = field(repr=False)
     key_version: int
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What a session must know of its person: until when the profile lives, and strings no claim may equal."""
+
+    expires_at: int | None
+    strings: frozenset[str] = field(repr=False)

@@ -1,0 +1,167 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.stores.endings import Ending, endings, opened, people
+from tests.stores.rows import HOUR, MINUTE, NOW, PERSON, Keeper, a_session
+from vault.ports import SessionStore
+
+# --- insert and find ----------------------------------------------------------------------------------------
+
+
+@people
+async def test_an_inserted_session_is_found(sessions: SessionStore, user_token: str | None) -> None:
+    """Every column comes back, and the session is alive."""
+    row = a_session(user_token=user_token, key_version=3, authenticated_at=NOW - HOUR)
+    await opened(sessions, row)
+
+    assert await sessions.find(row.digest) == row
+    assert row.is_alive(NOW)
+
+
+async def test_an_unknown_digest_finds_nothing(sessions: SessionStore) -> None:
+    """Absent is None and not an error, for every method that takes a digest."""
+    digest = a_session().digest
+
+    assert await sessions.find(digest) is None
+    assert await sessions.touch(digest, NOW) is None
+    assert await sessions.revoke(digest) is None
+
+
+async def test_a_dead_session_is_still_found(sessions: SessionStore) -> None:
+    """Whether a session is alive is said by its row, not by its presence."""
+    row = await opened(sessions, a_session())
+    await sessions.revoke_all(row.user_token or "", None, NOW)
+
+    found = await sessions.find(row.digest)
+
+    assert found == replace(row, current_epoch=1)
+    assert not found.is_alive(NOW)
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_cancelled_insert_leaves_the_store_usable(sessions: SessionStore, steps: int) -> None:
+    """Wherever a call is cut off, it happened whole or not at all, and the next one works."""
+    first, second, keeper = a_session(user_token=PERSON), a_session(user_token=PERSON), Keeper()
+    await opened(sessions, first)
+    call = asyncio.create_task(sessions.insert(second, 1, "end_oldest", NOW, keeper))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+    await opened(sessions, a_session())
+    happened = await sessions.find(second.digest) is not None
+    assert (await sessions.find(first.digest) is None) == happened
+    assert (await sessions.kept_answer(keeper.digest, NOW) is not None) == happened
+
+
+# --- revoke -------------------------------------------------------------------------------------------------
+
+
+@people
+async def test_revoke_returns_what_it_deleted(sessions: SessionStore, user_token: str | None) -> None:
+    """The row comes back once; a second revocation is fine and finds nothing."""
+    row = await opened(sessions, a_session(user_token=user_token))
+    other = await opened(sessions, a_session(user_token=user_token))
+
+    assert await sessions.revoke(row.digest) == row
+    assert await sessions.revoke(row.digest) is None
+    assert await sessions.find(row.digest) is None
+    assert await sessions.find(other.digest) == other
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["with its person", "without its person"])
+async def test_a_handle_revokes_its_session(sessions: SessionStore, named: bool) -> None:
+    """True once, for this session only."""
+    row = await opened(sessions, a_session(user_token=PERSON))
+    other = await opened(sessions, a_session(user_token=PERSON))
+    user_token = PERSON if named else None
+
+    assert await sessions.revoke_handle(row.handle, user_token)
+    assert not await sessions.revoke_handle(row.handle, user_token)
+    assert await sessions.find(row.digest) is None
+    assert await sessions.find(other.digest) == other
+
+
+@people
+async def test_a_handle_with_another_person_revokes_nothing(
+    sessions: SessionStore, user_token: str | None
+) -> None:
+    """Nobody ends the session of another by guessing its public handle."""
+    row = await opened(sessions, a_session(user_token=user_token))
+
+    assert not await sessions.revoke_handle(row.handle, a_session().user_token)
+    assert await sessions.find(row.digest) == row
+
+
+# --- lists, counts and the sweep ----------------------------------------------------------------------------
+
+
+async def test_live_sessions_come_newest_first(sessions: SessionStore) -> None:
+    """The person's own, by the time they were opened, as many as asked for."""
+    rows = {n: await opened(sessions, a_session(NOW + n, user_token=PERSON)) for n in (2, 1, 4, 3)}
+    await opened(sessions, a_session())
+    await opened(sessions, a_session(user_token=None))
+    await sessions.touch(rows[3].digest, NOW + MINUTE)
+
+    in_order = [rows[n].digest for n in (4, 3, 2, 1)]
+    assert [row.digest for row in await sessions.live_of(PERSON, NOW + MINUTE, 9)] == in_order
+    assert [row.digest for row in await sessions.live_of(PERSON, NOW + MINUTE, 2)] == in_order[:2]
+
+
+@endings
+async def test_a_dead_session_is_not_listed(sessions: SessionStore, end: Ending) -> None:
+    """However a session ended, it is no longer shown to its person."""
+    row = await opened(sessions, a_session(user_token=PERSON))
+    assert await sessions.live_of(PERSON, NOW, 9) == [row]
+
+    now = await end(sessions, row)
+
+    assert row.digest not in [live.digest for live in await sessions.live_of(PERSON, now, 9)]
+
+
+async def test_live_sessions_are_counted(sessions: SessionStore) -> None:
+    """What has not expired counts, with a person or without; the very millisecond is too late."""
+    await opened(sessions, a_session(idle_timeout=MINUTE))
+    await opened(sessions, a_session(user_token=None))
+
+    assert await sessions.count_live(NOW + MINUTE - 1) == 2
+    assert await sessions.count_live(NOW + MINUTE) == 1
+    assert await sessions.count_live(NOW + HOUR) == 0
+
+
+async def test_the_purge_takes_every_dead_session_in_chunks(sessions: SessionStore) -> None:
+    """Idle, ended and revoked sessions go, no more at a time than asked for, and no live one does."""
+    idle = await opened(sessions, a_session(idle_timeout=MINUTE))
+    ended = await opened(sessions, a_session(lifetime=MINUTE))
+    stale = await opened(sessions, a_session(user_token=PERSON))
+    kept = await opened(sessions, a_session(user_token=PERSON))
+    await sessions.revoke_all(PERSON, kept.handle, NOW)
+    alive = [kept, await opened(sessions, a_session()), await opened(sessions, a_session(user_token=None))]
+
+    assert [await sessions.purge(NOW + MINUTE, 2) for _ in range(3)] == [2, 1, 0]
+
+    assert [await sessions.find(row.digest) for row in (idle, ended, stale)] == [None] * 3
+    assert all([await sessions.find(row.digest) for row in alive])
+
+
+async def test_the_purge_judges_by_the_millisecond(sessions: SessionStore) -> None:
+    """A session is swept from its very end on, and not before."""
+    row = await opened(sessions, a_session())
+
+    assert await sessions.purge(row.idle_expires_at - 1, 9) == 0
+    assert await sessions.purge(row.idle_expires_at, 9) == 1
+
+
+async def test_the_census_counts_boxes_by_key_version(sessions: SessionStore) -> None:
+    """Every box counts under the key that seals it now."""
+    assert await sessions.census() == {}
+    row = await opened(sessions, a_session(key_version=1))
+    await opened(sessions, a_session(key_version=1, user_token=None))
+    await opened(sessions, a_session(key_version=2))
+
+    assert await sessions.census() == {1: 2, 2: 1}
+    await sessions.change_box(row, b"new", 2, NOW)
+    assert await sessions.census() == {1: 1, 2: 2}

@@ -1,0 +1,73 @@
+"""Housekeeping: what must go is gone within an interval, and the numbers that are too slow to count at each scrape.
+
+Nothing depends on it for being right: liveness is always judged when something is read.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from vault import config
+from vault.clock import Clock
+from vault.errors import VaultError
+from vault.ports import Stores
+
+Sweep = Callable[[int], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Counts as of the last round. ``rows`` is by store, then data key version."""
+
+    live_sessions: int = 0
+    rows: dict[str, dict[int, int]] = field(default_factory=dict)
+
+
+class Housekeeping:
+    """Runs the sweeps of one vault in small chunks, so that nobody waits long behind them."""
+
+    def __init__(
+        self, stores: Stores, sweeps: Sequence[Sweep], clock: Clock, settings: config.Housekeeping
+    ) -> None:
+        self._stores = stores
+        self._sweeps = sweeps
+        self._clock = clock
+        self._settings = settings
+        self.census = Census()
+
+    async def run(self) -> None:
+        """Do a round at every interval until cancelled; a round that fails is logged and tried again."""
+        while True:
+            try:
+                await self.round()
+            except VaultError as error:
+                structlog.get_logger().error("housekeeping.failed", code=error.code)
+            await asyncio.sleep(self._settings.interval)
+
+    async def round(self) -> int:
+        """Sweep until nothing is left, shred what was deleted, count; return how many rows went."""
+        swept = 0
+        for sweep in self._sweeps:
+            while (count := await sweep(self._settings.chunk)) > 0:
+                swept += count
+                await asyncio.sleep(0)
+        if swept:
+            structlog.get_logger().info("housekeeping.swept", count=swept)
+        await self._stores.housekeeping.shred()
+        self.census = await self._count()
+        return swept
+
+    async def ready(self) -> None:
+        """Prove that the stores answer, or raise ``StoreUnavailable``."""
+        await self._stores.housekeeping.ping()
+
+    async def _count(self) -> Census:
+        return Census(
+            await self._stores.sessions.count_live(self._clock.now()),
+            {
+                "profiles": await self._stores.profiles.census(),
+                "sessions": await self._stores.sessions.census(),
+            },
+        )

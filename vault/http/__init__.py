@@ -1,0 +1,1 @@
+"""The faces: words of the wire. Meaning is on the floor below."""

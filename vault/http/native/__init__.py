@@ -1,0 +1,16 @@
+"""Our own REST face, under ``/api/v1``, and its description."""
+
+from aiohttp import web
+
+from vault.http.native import profiles, sessions
+from vault.http.native.description import description_routes
+from vault.http.native.operation import Operation, route
+from vault.installation import Vault
+
+OPERATIONS: tuple[Operation, ...] = (*profiles.OPERATIONS, *sessions.OPERATIONS)
+
+
+def routes(vault: Vault) -> list[web.RouteDef]:
+    """Return the routes of this face for one vault."""
+    described = description_routes(OPERATIONS, page=vault.config.server.docs)
+    return [*(route(operation, vault) for operation in OPERATIONS), *described]

@@ -1,0 +1,142 @@
+"""One call of the API: declared once, for the router, the guard at its door, and the OpenAPI document."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import marshmallow
+import msgspec
+from aiohttp import web
+
+from vault.access import Caller
+from vault.config import Limits
+from vault.errors import Invalid, Malformed, ScopeMissing, Unauthenticated
+from vault.http.json_body import read_json
+from vault.idempotency import Attempt, attempt
+from vault.installation import Vault
+from vault.logs import current_request
+
+PREFIX = "/api/v1"
+
+_BEARER = "bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request whose caller was let in and whose body was read. ``body`` is what its schema loaded."""
+
+    vault: Vault
+    caller: Caller
+    request: web.Request
+    body: Any = field(default=None, repr=False)
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a call reads: a schema by media type, and which limit of the settings it falls under."""
+
+    schemas: Mapping[str, marshmallow.Schema]
+    limit: Callable[[Limits], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A call of the API. ``refusals`` are the codes it may answer with, beside those that every call may."""
+
+    method: str
+    path: str
+    handler: Callable[[Call], Awaitable[web.Response]]
+    summary: str
+    scope: str
+    body: Body | None = None
+    status: int = 200
+    answer: marshmallow.Schema | None = None
+    query: marshmallow.Schema | None = None
+    headers: marshmallow.Schema | None = None
+    idempotent: bool = False
+    refusals: Sequence[str] = ()
+
+
+def json_body(schema: marshmallow.Schema, limit: Callable[[Limits], int]) -> Body:
+    """Describe a body of ``application/json``."""
+    return Body({"application/json": schema}, limit)
+
+
+def route(operation: Operation, vault: Vault) -> web.RouteDef:
+    """Return the operation's route: caller first, then the body, then the handler."""
+
+    async def handle(request: web.Request) -> web.Response:
+        caller = await let_in(request, vault, operation.scope)
+        if operation.body is None:
+            return await operation.handler(Call(vault, caller, request))
+        raw, body = await _read(request, operation.body, vault.config.limits)
+        tried = _attempt(request, operation, caller, raw) if operation.idempotent else None
+        response = await operation.handler(Call(vault, caller, request, body, tried))
+        if tried is not None and tried.replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    return web.RouteDef(
+        operation.method,
+        PREFIX + operation.path,
+        handle,
+        {"allow_head": False} if operation.method == "GET" else {},
+    )
+
+
+async def let_in(request: web.Request, vault: Vault, scope: str) -> Caller:
+    """Return the caller, or raise ``Unauthenticated`` or ``ScopeMissing``: before anything else is looked at."""
+    header = request.headers.get("Authorization", "")
+    if header[: len(_BEARER)].lower() != _BEARER:
+        raise Unauthenticated
+    caller = await vault.access.authenticate(header[len(_BEARER) :].strip())
+    context = current_request.get()
+    if context is not None:
+        context.key_id = caller.key_id
+    if not caller.may(scope):
+        raise ScopeMissing(f"This access key lacks the scope '{scope}'.")
+    return caller
+
+
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a JSON answer."""
+    return web.Response(
+        body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/json"
+    )
+
+
+def load(schema: marshmallow.Schema, data: Any) -> Any:
+    """Load input by its schema, or raise ``Invalid`` naming each field by its path."""
+    try:
+        return schema.load(data)
+    except marshmallow.ValidationError as error:
+        raise Invalid(fields=dict(_flat(error.normalized_messages()))) from None
+
+
+async def _read(request: web.Request, body: Body, limits: Limits) -> tuple[bytes, Any]:
+    raw, value = await read_json(
+        request, limit=body.limit(limits), depth=limits.json_depth, media_types=body.schemas
+    )
+    return raw, load(body.schemas[request.content_type], value)
+
+
+def _attempt(request: web.Request, operation: Operation, caller: Caller, raw: bytes) -> Attempt | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise Malformed("Idempotency-Key must be 1 to 255 printable ASCII characters.")
+    return attempt(caller.pepper, f"{operation.method} {operation.path}", key, raw)
+
+
+def _flat(messages: Any, path: str = "") -> list[tuple[str, str]]:
+    """Turn marshmallow's nested messages into (path, sentence) pairs."""
+    if isinstance(messages, dict):
+        return [
+            pair
+            for name, inner in messages.items()
+            for pair in _flat(inner, path if name == "_schema" else f"{path}.{name}" if path else str(name))
+        ]
+    sentences = messages if isinstance(messages, list) else [messages]
+    return [(path or "body", " ".join(str(sentence) for sentence in sentences))]

@@ -1,0 +1,307 @@
+"""The wire of the native API: what is read is validated by these, and the OpenAPI document is made from them."""
+
+from typing import Any
+
+from marshmallow import (
+    EXCLUDE,
+    INCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
+
+from vault.tokens import is_user_token
+
+TOKEN_EXAMPLE = "7c9e6679-7425-4de4-944b-e07fc1f90ae7"  # noqa: S105 - an example
+SESSION_ID_EXAMPLE = "tvs_Zm9yIGRvY3VtZW50YXRpb24gb25seSwgbm90IGEga2V5"
+HANDLE_EXAMPLE = "tsh_ZXhhbXBsZS1oYW5kbGUtMQ"
+PROFILE_EXAMPLE = {
+    "email": "ada@example.org",
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "address": {"city": "London"},
+}
+CLAIMS_EXAMPLE = {"roles": ["editor"], "locale": "en-GB"}
+TIME_EXAMPLE = "2026-01-31T12:00:00.000Z"
+
+
+class Seconds(fields.Integer):
+    """A whole number of seconds, at least 1. 142.0 is whole (as JSON Schema has it); "142" and true are not."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(min=1, max=10**10), **kwargs)
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+class JsonObject(fields.Dict):
+    """Any JSON object, kept exactly as it came."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(keys=fields.String(), **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise self.make_error("invalid")
+        return value
+
+
+class UserToken(fields.String):
+    """A user token. One that cannot be is refused before any query."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        token: str = super()._deserialize(value, *args, **kwargs)
+        if not is_user_token(token):
+            raise ValidationError("Not a user token.")
+        return token
+
+
+def _token() -> fields.String:
+    return UserToken(required=True, metadata={"format": "uuid", "example": TOKEN_EXAMPLE})
+
+
+def _time(**kwargs: Any) -> fields.String:
+    return fields.String(metadata={"format": "date-time", "example": TIME_EXAMPLE}, **kwargs)
+
+
+# --- profiles: read -----------------------------------------------------------------------------------------
+
+
+class NewProfile(Schema):
+    """A profile to keep. login, email, phone and custom are indexed and unique."""
+
+    profile = JsonObject(required=True, metadata={"example": PROFILE_EXAMPLE})
+    expires_in = Seconds(
+        metadata={"description": "Seconds until the person is erased by itself.", "example": 31536000}
+    )
+
+
+class NewProfiles(Schema):
+    """Many profiles to keep. Each is judged on its own; the answers come in the same order."""
+
+    profiles = fields.List(
+        fields.Raw(metadata={"type": "object", "example": {"profile": PROFILE_EXAMPLE}}), required=True
+    )
+
+
+class MergePatch(Schema):
+    """RFC 7396, applied to the profile: null removes, objects merge, all else replaces."""
+
+    class Meta:
+        """Any members are welcome: they are the profile's."""
+
+        unknown = INCLUDE
+
+
+class JsonPatch(Schema):
+    """One operation of RFC 6902, applied to the profile."""
+
+    class Meta:
+        """RFC 6902, 4: members that the operation does not know are ignored."""
+
+        unknown = EXCLUDE
+
+    op = fields.String(
+        required=True,
+        validate=validate.OneOf(("add", "remove", "replace", "move", "copy", "test")),
+        metadata={"example": "replace"},
+    )
+    path = fields.String(required=True, metadata={"example": "/address/city"})
+    value = fields.Raw(allow_none=True, metadata={"example": "Paris"})
+    from_ = fields.String(data_key="from")
+
+    @post_load(pass_original=True)
+    def _as_it_came(self, _: Any, original: Any, **__: Any) -> Any:
+        return original
+
+
+class Lookup(Schema):
+    """Exactly one of the indexed values."""
+
+    email = fields.String(metadata={"example": "ada@example.org"})
+    login = fields.String()
+    phone = fields.String()
+    custom = fields.String()
+
+    @validates_schema
+    def _exactly_one(self, data: dict[str, Any], **_: Any) -> None:
+        if len(data) != 1:
+            raise ValidationError("Name exactly one of email, login, phone, custom.")
+
+
+class ProfileQuery(Schema):
+    """Which part of a profile to return."""
+
+    fields_ = fields.String(
+        data_key="fields",
+        metadata={
+            "description": "Only these, separated by commas; a dot leads inside.",
+            "example": "email,address.city",
+        },
+    )
+
+
+class KeepQuery(Schema):
+    """Which session survives."""
+
+    keep = fields.String(
+        metadata={"description": "Handle of the session to keep.", "example": HANDLE_EXAMPLE}
+    )
+
+
+class IfMatch(Schema):
+    """Optimistic locking."""
+
+    if_match = fields.String(
+        data_key="If-Match",
+        metadata={
+            "description": "ETag of the revision that was read; 412 if it has changed.",
+            "example": '"3"',
+        },
+    )
+
+
+class SessionIdHeader(Schema):
+    """Which session: its id travels in this header and never in a URL."""
+
+    session_id = fields.String(data_key="Session-Id", required=True, metadata={"example": SESSION_ID_EXAMPLE})
+
+
+# --- profiles: answered -------------------------------------------------------------------------------------
+
+
+class ProfileHead(Schema):
+    """What there is to say of a profile without opening it."""
+
+    token = _token()
+    revision = fields.Integer(required=True, metadata={"example": 1})
+    key_version = fields.Integer(required=True, metadata={"example": 1})
+    created_at = _time(required=True)
+    updated_at = _time(required=True)
+    expires_at = _time(required=True, allow_none=True)
+
+
+class OpenedProfile(ProfileHead):
+    """A profile, whole or the fields asked for."""
+
+    profile = JsonObject(required=True, metadata={"example": PROFILE_EXAMPLE})
+
+
+class FoundToken(Schema):
+    """Whose value it is."""
+
+    token = _token()
+
+
+class EntryError(Schema):
+    """Why one profile of a batch was not kept."""
+
+    code = fields.String(required=True, metadata={"example": "duplicate"})
+    errors = fields.Dict(
+        keys=fields.String(), values=fields.List(fields.String()), metadata={"example": {"email": ["…"]}}
+    )
+
+
+class BatchEntry(Schema):
+    """What became of one profile of a batch: a token, or an error."""
+
+    token = fields.String(metadata={"format": "uuid", "example": TOKEN_EXAMPLE})
+    error = fields.Nested(EntryError)
+
+
+class BatchAnswer(Schema):
+    """What became of a batch."""
+
+    created = fields.Integer(required=True, metadata={"example": 1})
+    failed = fields.Integer(required=True, metadata={"example": 0})
+    results = fields.List(fields.Nested(BatchEntry), required=True)
+
+
+# --- sessions -----------------------------------------------------------------------------------------------
+
+
+class NewSession(Schema):
+    """A session to open. Without a user token it is anonymous; after login, open another."""
+
+    user_token = UserToken(metadata={"format": "uuid", "example": TOKEN_EXAMPLE})
+    claims = JsonObject(metadata={"example": CLAIMS_EXAMPLE})
+    expires_in = Seconds(metadata={"description": "Absolute lifetime in seconds.", "example": 3600})
+    idle_timeout = Seconds(
+        metadata={"description": "Seconds without use after which it ends.", "example": 900}
+    )
+
+
+class ClaimChanges(Schema):
+    """Claims to set; null removes one; the others stay."""
+
+    claims = JsonObject(required=True, metadata={"example": {"roles": ["editor", "reviewer"]}})
+
+
+class Rotation(Schema):
+    """How to rotate. ``claims`` replaces all claims."""
+
+    claims = JsonObject(metadata={"example": CLAIMS_EXAMPLE})
+    reauthenticated = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        metadata={"description": "The person has just proved who they are: restarts the absolute lifetime."},
+    )
+
+
+class SessionAnswer(Schema):
+    """A live session."""
+
+    user_token = fields.String(
+        required=True, allow_none=True, metadata={"format": "uuid", "example": TOKEN_EXAMPLE}
+    )
+    claims = JsonObject(required=True, metadata={"example": CLAIMS_EXAMPLE})
+    handle = fields.String(required=True, metadata={"example": HANDLE_EXAMPLE})
+    created_at = _time(required=True)
+    authenticated_at = _time(required=True)
+    last_seen_at = _time(required=True)
+    expires_at = _time(required=True)
+    idle_expires_at = _time(required=True)
+    cache_for = fields.Integer(
+        required=True,
+        metadata={"description": "Seconds for which the caller may reuse this answer.", "example": 2},
+    )
+
+
+class OpenedSession(SessionAnswer):
+    """A session with its id, which is shown this once."""
+
+    session_id = fields.String(required=True, metadata={"example": SESSION_ID_EXAMPLE})
+
+
+class SessionList(Schema):
+    """A person's live sessions, the newest first."""
+
+    sessions = fields.List(fields.Nested(SessionAnswer), required=True)
+
+
+class Export(OpenedProfile):
+    """All that is held about a person."""
+
+    sessions = fields.List(fields.Nested(SessionAnswer), required=True)
+
+
+class Problem(Schema):
+    """RFC 9457. ``code`` is stable; ``errors`` names each field."""
+
+    type = fields.String(
+        required=True, metadata={"format": "uri", "example": "urn:tokenization-vault:problem:invalid"}
+    )
+    title = fields.String(required=True, metadata={"example": "Unprocessable Entity"})
+    status = fields.Integer(required=True, metadata={"example": 422})
+    code = fields.String(required=True, metadata={"example": "invalid"})
+    detail = fields.String(
+        required=True, metadata={"example": "The request was read but something is not allowed."}
+    )
+    request_id = fields.String(required=True, metadata={"example": "3f9c1a2b-7"})
+    errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))

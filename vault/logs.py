@@ -1,0 +1,79 @@
+"""Log lines: one JSON object each on standard error, holding allow-listed keys only.
+
+The allow-list is the guard: whatever a careless line tries to add (a profile value, a token, a session id)
+is dropped before it is written. There is no key for free text but ``event``, which is always a literal.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+import msgspec
+import structlog
+
+ALLOWED_KEYS = frozenset(
+    {
+        "time", "level", "event", "request_id", "key_id", "route", "method", "status", "milliseconds",
+        "reason", "code", "rules", "count", "line", "version", "error", "seconds", "where",
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """What the lines of one request have in common."""
+
+    request_id: str
+    key_id: str | None = None
+
+
+#: The request being served, for the lines written on its behalf.
+current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
+
+
+def configure(level: str, style: Literal["json", "console"], stream: TextIO | None = None) -> None:
+    """Write lines of at least ``level`` to ``stream`` (standard error)."""
+    renderer: Any = _render_json if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _add_request,
+            allow_listed,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries log through the standard library; their texts may quote requests, so only their names are kept.
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
+
+
+def allow_listed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop every key that is not on the list."""
+    return {key: value for key, value in line.items() if key in ALLOWED_KEYS}
+
+
+def _add_request(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    request = current_request.get()
+    if request is not None:
+        line.setdefault("request_id", request.request_id)
+        if request.key_id is not None:
+            line.setdefault("key_id", request.key_id)
+    return line
+
+
+def _render_json(_: Any, __: str, line: MutableMapping[str, Any]) -> str:
+    return msgspec.json.encode(line).decode()
+
+
+class _LibraryHandler(logging.Handler):
+    """Notes that a library complained, where, and with which kind of exception: never its message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        structlog.get_logger().warning("library.complained", where=record.name, error=kind)

@@ -1,0 +1,306 @@
+"""Sessions: a token and minimal claims under an id that only its holder knows.
+
+The rules that keep a session from being resurrected, stolen or filled with personal data are listed in
+docs/sessions.md with their reasons; the atomic ones are promises of ``vault.ports.SessionStore``.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+import structlog
+
+from vault import config
+from vault.claims import ClaimsPolicy
+from vault.clock import Clock
+from vault.crypto.sealer import Sealed, Sealer
+from vault.errors import ClaimRefused, Conflict, Invalid, ProfileNotFound, SessionNotFound, StoreUnavailable
+from vault.idempotency import Answers, Attempt, Outcomes
+from vault.ports import AnswerKeeper, SessionStore
+from vault.records import Person, SessionRow
+from vault.tokens import is_handle, is_session_id, is_user_token, new_handle, new_session_id, session_digest
+
+Claims = Mapping[str, Any]
+
+#: The idle window slides in steps of at most this many milliseconds, or a tenth of the window if that is less,
+#: so that a busy session costs one write a minute. A session may therefore end up to one step early, never late.
+TOUCH_STEP = 60_000
+
+#: How often a change of claims is tried again when another one was faster.
+TRIES = 8
+
+#: The most sessions that one list shows.
+MOST_LISTED = 1000
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """A live session as its reader sees it. ``claims`` is JSON text; times are milliseconds."""
+
+    handle: str
+    user_token: str | None
+    claims: msgspec.Raw
+    created_at: int
+    authenticated_at: int
+    last_seen_at: int
+    expires_at: int
+    idle_expires_at: int
+    cache_for: int
+
+    def __repr__(self) -> str:
+        return "<SessionView>"
+
+
+class OpenedSession(msgspec.Struct, frozen=True):
+    """A session with its id, which is shown this once."""
+
+    session_id: str
+    view: SessionView
+
+    def __repr__(self) -> str:
+        return "<OpenedSession>"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a caller asks a new session to be. Durations in seconds; None takes the setting's default."""
+
+    user_token: str | None = None
+    claims: Claims = field(default_factory=dict, repr=False)
+    expires_in: int | None = None
+    idle_timeout: int | None = None
+
+
+class Sessions:
+    """The sessions of one vault. ``person`` tells of the person behind a user token, or None."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        person: Callable[[str], Awaitable[Person | None]],
+        sealer: Sealer,
+        policy: ClaimsPolicy,
+        answers: Answers,
+        clock: Clock,
+        settings: config.Sessions,
+    ) -> None:
+        self._store = store
+        self._person = person
+        self._sealer = sealer
+        self._policy = policy
+        self._answers = answers
+        self._clock = clock
+        self._settings = settings
+
+    async def open(self, wanted: Wanted, attempt: Attempt | None = None) -> OpenedSession:
+        """Open a session under a fresh id.
+
+        Raises ``ProfileNotFound`` for a person who is unknown, expired, erased or being erased, ``ClaimRefused``,
+        ``Invalid`` for a duration over its cap, ``SessionLimit``, ``IdempotencyKeyReused``.
+        """
+        lifetime = _duration(
+            "expires_in", wanted.expires_in, self._settings.lifetime, self._settings.max_lifetime
+        )
+        idle = _duration(
+            "idle_timeout", wanted.idle_timeout, self._settings.idle_timeout, self._settings.max_idle_timeout
+        )
+        # The epoch is read first: whoever revokes or erases after this line makes the insert below fail.
+        epoch = 0 if wanted.user_token is None else await self._epoch(wanted.user_token)
+        person = None if wanted.user_token is None else await self._living(wanted.user_token)
+        self._check(wanted.claims, person)
+        now = self._clock.now()
+        session_id, handle = new_session_id(), new_handle()
+        sealed = self._seal(handle, msgspec.json.encode(wanted.claims))
+        expires_at = _no_later(now + lifetime, person)
+        row = SessionRow(
+            session_digest(session_id), handle, wanted.user_token, *sealed, epoch, lifetime, idle,
+            created_at=now, authenticated_at=now, last_seen_at=now,
+            expires_at=expires_at, idle_expires_at=min(now + idle, expires_at), current_epoch=epoch,
+        )  # fmt: skip
+        opened = OpenedSession(session_id, self._view(row, now))
+
+        async def insert(keeper: AnswerKeeper | None) -> Outcomes:
+            try:
+                await self._store.insert(
+                    row, self._settings.max_per_person, self._settings.at_limit, now, keeper
+                )
+            except SessionNotFound:  # revoked or erased in between
+                raise ProfileNotFound from None
+            structlog.get_logger().info("session.opened")
+            return [None]
+
+        result = await self._answers.once(self._store, attempt, OpenedSession, insert, lambda _: opened)
+        return result or opened
+
+    async def current(self, session_id: str) -> SessionView:
+        """Return a live session and slide its idle window: the hot path.
+
+        Raises ``SessionNotFound``: the same for malformed, unknown, expired and revoked.
+        """
+        now = self._clock.now()
+        row = await self._living_session(session_id, now)
+        # A last_seen in the future (the clock stepped back) is corrected at once.
+        if not 0 <= now - row.last_seen_at < min(TOUCH_STEP, row.idle_timeout // 10):
+            row = await self._touch(row, now)
+        return self._view(row, now)
+
+    async def change_claims(self, session_id: str, changes: Claims) -> SessionView:
+        """Set the given claims and drop those given as None; the others stay.
+
+        Raises ``SessionNotFound``, ``ClaimRefused``.
+        """
+        for _ in range(TRIES):
+            now = self._clock.now()
+            row = await self._living_session(session_id, now)
+            claims = {**msgspec.json.decode(self._open(row)), **changes}
+            claims = {name: value for name, value in claims.items() if value is not None}
+            await self._check_for(row, claims)
+            box, key_version = self._seal(row.handle, msgspec.json.encode(claims))
+            if await self._store.change_box(row, box, key_version, now):
+                structlog.get_logger().info("session.changed")
+                return self._view(replace(row, box=box, key_version=key_version), now)
+        raise Conflict
+
+    async def rotate(
+        self, session_id: str, claims: Claims | None = None, *, reauthenticated: bool = False
+    ) -> OpenedSession:
+        """Give the session a new id; the old one is dead at once, with no grace (ASVS 7.2.4).
+
+        ``claims`` replaces all claims. ``reauthenticated`` says that the person has just proved who they are
+        again: only this restarts the absolute lifetime. Of concurrent calls with one id exactly one wins.
+        Raises ``SessionNotFound``, ``ClaimRefused``.
+        """
+        for _ in range(TRIES):
+            now = self._clock.now()
+            old = await self._living_session(session_id, now)
+            plaintext = self._open(old) if claims is None else msgspec.json.encode(claims)
+            person = await self._check_for(old, claims or {})
+            new_id = new_session_id()
+            box, key_version = self._seal(old.handle, plaintext)
+            expires_at = _no_later(now + old.lifetime, person) if reauthenticated else old.expires_at
+            new = replace(
+                old,
+                digest=session_digest(new_id),
+                box=box,
+                key_version=key_version,
+                authenticated_at=now if reauthenticated else old.authenticated_at,
+                last_seen_at=now,
+                expires_at=expires_at,
+                idle_expires_at=min(now + old.idle_timeout, expires_at),
+            )
+            if await self._store.rotate(old, new, now):
+                structlog.get_logger().info(
+                    "session.rotated", reason="reauthenticated" if reauthenticated else "asked"
+                )
+                return OpenedSession(new_id, self._view(new, now))
+        raise Conflict
+
+    async def end(self, session_id: str) -> None:
+        """Revoke the session of this id. There being none is fine: logout is idempotent."""
+        if is_session_id(session_id) and await self._store.revoke(session_digest(session_id)):
+            structlog.get_logger().info("session.revoked", reason="by_id")
+
+    async def end_handle(self, handle: str) -> None:
+        """Revoke the session with this public handle. There being none is fine."""
+        if is_handle(handle) and await self._store.revoke_handle(handle):
+            structlog.get_logger().info("session.revoked", reason="by_handle")
+
+    async def end_all(self, user_token: str, keep: str | None = None) -> None:
+        """Revoke every session of a person, also those being opened now, but for the one with handle ``keep``."""
+        if is_user_token(user_token):
+            await self._store.revoke_all(user_token, keep, self._clock.now())
+            structlog.get_logger().info("session.revoked", reason="all_of_person")
+
+    async def of_person(self, user_token: str) -> list[SessionView]:
+        """Return the person's live sessions, the newest first; none for an unknown person."""
+        if not is_user_token(user_token):
+            return []
+        now = self._clock.now()
+        rows = await self._store.live_of(user_token, now, MOST_LISTED)
+        return [self._view(row, now) for row in rows]
+
+    async def sweep(self, limit: int) -> int:
+        """Delete up to ``limit`` dead sessions and old kept answers; return how many. Housekeeping only."""
+        now = self._clock.now()
+        return await self._store.purge(now, limit) + await self._store.purge_answers(now, limit)
+
+    async def _living_session(self, session_id: str, now: int) -> SessionRow:
+        # The shape is checked before any digest or query: what cannot be an id costs nothing.
+        row = await self._store.find(session_digest(session_id)) if is_session_id(session_id) else None
+        if row is not None and row.is_alive(now):
+            return row
+        reason = "unknown" if row is None else "revoked" if row.epoch != row.current_epoch else "expired"
+        structlog.get_logger().info(
+            "session.refused", reason=reason
+        )  # for the operator; callers see one answer
+        raise SessionNotFound
+
+    async def _touch(self, row: SessionRow, now: int) -> SessionRow:
+        try:
+            touched = await self._store.touch(row.digest, now)
+        except StoreUnavailable:
+            return row  # read as alive a moment ago; not sliding it can only shorten its life
+        if touched is None:  # ended between the read and here
+            raise SessionNotFound
+        return touched
+
+    async def _epoch(self, user_token: str) -> int:
+        epoch = await self._store.epoch(user_token) if is_user_token(user_token) else None
+        if epoch is None:
+            raise ProfileNotFound
+        return epoch
+
+    async def _living(self, user_token: str) -> Person:
+        person = await self._person(user_token)
+        if person is None:
+            raise ProfileNotFound
+        return person
+
+    async def _check_for(self, row: SessionRow, claims: Claims) -> Person | None:
+        """Check claims for the session's own person; a person who is gone has no sessions."""
+        person = None if row.user_token is None else await self._person(row.user_token)
+        if row.user_token is not None and person is None:
+            raise SessionNotFound
+        self._check(claims, person)
+        return person
+
+    def _check(self, claims: Claims, person: Person | None) -> None:
+        try:
+            self._policy.check(claims, person.strings if person else ())
+        except ClaimRefused as refused:
+            rules = sorted({sentence.split(":")[0] for sentence in refused.fields.values()})
+            structlog.get_logger().info("session.claims_refused", rules=rules)
+            raise
+
+    def _seal(self, handle: str, plaintext: bytes) -> Sealed:
+        return self._sealer.seal("session", handle, plaintext)
+
+    def _open(self, row: SessionRow) -> bytes:
+        # Bound to the handle, which a rotation keeps, and not to the digest, which it changes.
+        return self._sealer.open("session", row.handle, row.box)
+
+    def _view(self, row: SessionRow, now: int) -> SessionView:
+        return SessionView(
+            row.handle,
+            row.user_token,
+            msgspec.Raw(self._open(row)),
+            row.created_at,
+            row.authenticated_at,
+            row.last_seen_at,
+            row.expires_at,
+            row.idle_expires_at,
+            # How long the caller may reuse this answer: never past the session's end.
+            min(self._settings.cache_for, (row.idle_expires_at - now) // 1000),
+        )
+
+
+def _duration(name: str, wanted: int | None, default: int, most: int) -> int:
+    """Return milliseconds; raise ``Invalid`` for more than the cap."""
+    if wanted is not None and wanted > most:
+        raise Invalid(fields={name: f"must be at most {most} seconds"})
+    return (default if wanted is None else wanted) * 1000
+
+
+def _no_later(end: int, person: Person | None) -> int:
+    """Cut a session's end at the end of its person's profile."""
+    return end if person is None or person.expires_at is None else min(end, person.expires_at)

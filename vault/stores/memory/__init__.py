@@ -1,0 +1,30 @@
+"""A vault in dicts, for demonstrations and tests: nothing outlives the process.
+
+It belongs to one event loop, and no method waits for anything: each call runs from end to end undisturbed,
+which is all the atomicity the contract asks for. A method that may refuse does so before its first change.
+Look-ups without a key of their own scan, since a demonstration is small.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from vault.ports import Stores
+from vault.stores.memory.access import MemoryAccess
+from vault.stores.memory.housekeeping import MemoryHousekeeping
+from vault.stores.memory.keys import MemoryKeys
+from vault.stores.memory.profiles import MemoryProfiles
+from vault.stores.memory.sessions import MemorySessions
+
+
+@asynccontextmanager
+async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator[Stores]:
+    """Open empty stores. There is no file to put into a folder and no lock to wait for."""
+    profiles, sessions = MemoryProfiles(), MemorySessions()
+    yield Stores(
+        profiles=profiles,
+        sessions=sessions,
+        access=MemoryAccess(),
+        keys=MemoryKeys(profiles, sessions),
+        housekeeping=MemoryHousekeeping(),
+    )

@@ -1,0 +1,47 @@
+"""Kept answers, a part of both the profile store and the session store."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from vault.ports import AlreadyAnswered, AnswerKeeper
+from vault.records import KeptAnswer
+
+Row = TypeVar("Row")
+
+
+class MemoryAnswers:
+    """The kept answers of one store."""
+
+    def __init__(self) -> None:
+        self.answers: dict[bytes, KeptAnswer] = {}
+
+    async def kept_answer(self, digest: bytes, now: int) -> KeptAnswer | None:
+        """Look the answer up; an expired one is as good as absent."""
+        return self._kept(digest, now)
+
+    async def purge_answers(self, now: int, limit: int) -> int:
+        """Forget expired answers."""
+        expired = (digest for digest, kept in self.answers.items() if kept.expires_at <= now)
+        return drop(self.answers, expired, limit)
+
+    def _kept(self, digest: bytes, now: int) -> KeptAnswer | None:
+        kept = self.answers.get(digest)
+        return kept if kept and now < kept.expires_at else None
+
+    def _refuse_repeat(self, keeper: AnswerKeeper | None, now: int) -> None:
+        if keeper and (kept := self._kept(keeper.digest, now)):
+            raise AlreadyAnswered(kept)
+
+    def _keep(self, keeper: AnswerKeeper | None, outcomes: Sequence[str | None]) -> None:
+        """Store the keeper's answer, if any. Called before the write it answers, because sealing may fail."""
+        if keeper and (answer := keeper.keep(outcomes)):
+            self.answers[answer.digest] = answer
+
+
+def drop(rows: dict[bytes, Row], doomed: Iterable[bytes], limit: int | None = None) -> int:
+    """Delete up to ``limit`` of the doomed rows; return how many."""
+    chosen = list(islice(doomed, limit))
+    for key in chosen:
+        del rows[key]
+    return len(chosen)

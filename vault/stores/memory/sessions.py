@@ -1,0 +1,152 @@
+"""Sessions and epochs."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Literal
+
+from vault.errors import SessionLimit, SessionNotFound
+from vault.ports import AnswerKeeper
+from vault.records import SessionRow
+from vault.stores.memory.answers import MemoryAnswers, drop
+
+_CLOSED = -1
+
+
+class MemorySessions(MemoryAnswers):
+    """Sessions by digest, and the persons' epochs (absent: 0)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions: dict[bytes, SessionRow] = {}
+        self.epochs: dict[str, int] = {}
+
+    async def epoch(self, user_token: str) -> int | None:
+        """Look the epoch up."""
+        epoch = self._epoch(user_token)
+        return None if epoch == _CLOSED else epoch
+
+    async def insert(
+        self,
+        row: SessionRow,
+        limit: int,
+        at_limit: Literal["end_oldest", "refuse"],
+        now: int,
+        keeper: AnswerKeeper | None = None,
+    ) -> None:
+        """Check the epoch, then the limit, then insert."""
+        self._refuse_repeat(keeper, now)
+        epoch = self._epoch(row.user_token)
+        if epoch == _CLOSED or epoch != row.epoch:
+            raise SessionNotFound
+        surplus = self._surplus(row.user_token, limit, now)
+        if surplus and at_limit == "refuse":
+            raise SessionLimit
+        self._keep(keeper, [None])
+        for oldest in surplus:
+            del self.sessions[oldest.digest]
+        self.sessions[row.digest] = row
+
+    async def find(self, digest: bytes) -> SessionRow | None:
+        """Look the session up, and its person's epoch with it."""
+        return self._find(digest)
+
+    async def touch(self, digest: bytes, now: int) -> SessionRow | None:
+        """Slide the idle window, never past the end."""
+        row = self._find(digest)
+        if row is None or not row.is_alive(now):
+            return None
+        ends = min(now + row.idle_timeout, row.expires_at)
+        touched = self.sessions[digest] = replace(row, last_seen_at=now, idle_expires_at=ends)
+        return touched
+
+    async def change_box(self, row: SessionRow, box: bytes, key_version: int, now: int) -> bool:
+        """Compare the box, then swap it."""
+        stored = self._unchanged(row, now)
+        if stored is None:
+            return False
+        self.sessions[row.digest] = replace(stored, box=box, key_version=key_version)
+        return True
+
+    async def rotate(self, old: SessionRow, new: SessionRow, now: int) -> bool:
+        """Compare the box, then swap the rows. The epoch is the stored one: it may have been carried on."""
+        stored = self._unchanged(old, now)
+        if stored is None:
+            return False
+        del self.sessions[old.digest]
+        self.sessions[new.digest] = replace(new, epoch=stored.epoch)
+        return True
+
+    async def revoke(self, digest: bytes) -> SessionRow | None:
+        """Remove the session, alive or not."""
+        row = self._find(digest)
+        self.sessions.pop(digest, None)
+        return row
+
+    async def revoke_handle(self, handle: str, user_token: str | None = None) -> bool:
+        """Scan for the handle; another person's session stays."""
+        found = (
+            digest
+            for digest, row in self.sessions.items()
+            if row.handle == handle and user_token in (None, row.user_token)
+        )
+        return drop(self.sessions, found, 1) == 1
+
+    async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
+        """Bump the epoch, unless it is closed."""
+        epoch = self._epoch(user_token)
+        if epoch == _CLOSED:
+            return
+        kept = [row for row in self._live_of(user_token, now) if row.handle == keep_handle]
+        self.epochs[user_token] = epoch + 1
+        for row in kept:
+            self.sessions[row.digest] = replace(row, epoch=epoch + 1)
+
+    async def close(self, user_token: str, now: int) -> None:
+        """Close the epoch and remove the sessions."""
+        self.epochs[user_token] = _CLOSED
+        theirs = (digest for digest, row in self.sessions.items() if row.user_token == user_token)
+        drop(self.sessions, theirs)
+
+    async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
+        """Scan for the person's sessions."""
+        live = sorted(self._live_of(user_token, now), key=lambda row: row.created_at, reverse=True)
+        return live[:limit]
+
+    async def count_live(self, now: int) -> int:
+        """Count what has not expired."""
+        return sum(now < row.idle_expires_at for row in self.sessions.values())
+
+    async def purge(self, now: int, limit: int) -> int:
+        """Scan for dead sessions."""
+        dead = (digest for digest, row in self.sessions.items() if not self._current(row).is_alive(now))
+        return drop(self.sessions, dead, limit)
+
+    async def census(self) -> dict[int, int]:
+        """Count the boxes."""
+        return dict(Counter(row.key_version for row in self.sessions.values()))
+
+    def _epoch(self, user_token: str | None) -> int:
+        return self.epochs.get(user_token, 0) if user_token else 0
+
+    def _current(self, row: SessionRow) -> SessionRow:
+        return replace(row, current_epoch=self._epoch(row.user_token))
+
+    def _find(self, digest: bytes) -> SessionRow | None:
+        row = self.sessions.get(digest)
+        return self._current(row) if row else None
+
+    def _unchanged(self, row: SessionRow, now: int) -> SessionRow | None:
+        """Return what is stored of ``row``, if it is alive and still has its box."""
+        stored = self._find(row.digest)
+        return stored if stored and stored.is_alive(now) and stored.box == row.box else None
+
+    def _live_of(self, user_token: str, now: int) -> list[SessionRow]:
+        theirs = (self._current(row) for row in self.sessions.values() if row.user_token == user_token)
+        return [row for row in theirs if row.is_alive(now)]
+
+    def _surplus(self, user_token: str | None, limit: int, now: int) -> list[SessionRow]:
+        """Return the live sessions that leave no room for one more: those seen longest ago."""
+        if not user_token or not limit:
+            return []
+        live = sorted(self._live_of(user_token, now), key=lambda row: row.last_seen_at)
+        return live[: max(0, len(live) - limit + 1)]

@@ -1,0 +1,52 @@
+"""SQLite: the embedded default. Two files, ``vault.db`` and ``sessions.db``, and never one transaction over both."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from vault.errors import ConfigError
+from vault.ports import Stores
+from vault.stores.sqlite.access import SqliteAccess
+from vault.stores.sqlite.database import Database, open_database
+from vault.stores.sqlite.keys import SqliteKeys
+from vault.stores.sqlite.profiles import SqliteProfiles
+from vault.stores.sqlite.sessions import SqliteSessions
+
+
+class SqliteHousekeeping:
+    """Chores over both files."""
+
+    def __init__(self, *databases: Database) -> None:
+        self._databases = databases
+
+    async def ping(self) -> None:
+        """Read one row of each schema."""
+        for database in self._databases:
+            database.one("SELECT 1 FROM migrations")
+
+    async def shred(self) -> None:
+        """Checkpoint: ``secure_delete`` zeroes the pages, but the WAL keeps old frames until it is cut."""
+        for database in self._databases:
+            await database.writer.checkpoint()
+
+    async def check(self) -> list[str]:
+        """Check both files."""
+        return [sentence for database in self._databases for sentence in await database.check()]
+
+
+@asynccontextmanager
+async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator[Stores]:
+    """Open both files in the folder, creating what is missing. ``busy_timeout`` is in seconds."""
+    if folder is None:
+        raise ConfigError("The sqlite store needs a data folder.")
+    async with (
+        open_database(folder, "vault", busy_timeout) as vault,
+        open_database(folder, "sessions", busy_timeout) as sessions,
+    ):
+        yield Stores(
+            SqliteProfiles(vault),
+            SqliteSessions(sessions),
+            SqliteAccess(vault),
+            SqliteKeys(vault, sessions),
+            SqliteHousekeeping(vault, sessions),
+        )

@@ -1,0 +1,75 @@
+"""Access keys in SQLite (``vault.ports.AccessStore`` says what each method promises)."""
+
+import builtins
+from typing import Any
+
+from vault.records import AccessKeyRow
+from vault.stores.sqlite.database import Database
+
+
+class SqliteAccess:
+    """Access keys, in ``vault.db``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, row: AccessKeyRow) -> None:
+        """Insert one key."""
+        await self._database.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "INSERT INTO access_keys (id, name, secret_digest, scopes, claims, created_at, expires_at,"
+                    " revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        row.id,
+                        row.name,
+                        row.secret_digest,
+                        " ".join(row.scopes),
+                        None if row.claims is None else " ".join(row.claims),
+                        row.created_at,
+                        row.expires_at,
+                        row.revoked_at,
+                    ),
+                ).rowcount
+            )
+        )
+
+    async def find(self, key_id: str) -> AccessKeyRow | None:
+        """Read one key, in the loop."""
+        row = self._database.one(
+            "SELECT id, name, secret_digest, scopes, claims, created_at, expires_at, revoked_at"
+            " FROM access_keys WHERE id = ?",
+            (key_id,),
+        )
+        return _key(row) if row else None
+
+    async def list(self) -> builtins.list[AccessKeyRow]:
+        """Read all keys."""
+        rows = await self._database.all(
+            "SELECT id, name, secret_digest, scopes, claims, created_at, expires_at, revoked_at"
+            " FROM access_keys ORDER BY created_at, id"
+        )
+        return [_key(row) for row in rows]
+
+    async def revoke(self, key_id: str, now: int) -> bool:
+        """Mark one key, keeping the time of an earlier mark."""
+        return await self._database.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE access_keys SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (now, key_id)
+                ).rowcount
+                == 1
+            )
+        )
+
+
+def _key(row: tuple[Any, ...]) -> AccessKeyRow:
+    key_id, name, secret_digest, scopes, claims, *times = row
+    return AccessKeyRow(
+        key_id,
+        name,
+        secret_digest,
+        tuple(scopes.split()),
+        None if claims is None else tuple(claims.split()),
+        *times,
+    )

@@ -1,0 +1,162 @@
+"""Profiles in SQLite (``vault.ports.ProfileStore`` says what each method promises)."""
+
+import sqlite3
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import astuple
+
+from vault.errors import Duplicate
+from vault.ports import AnswerKeeper, NewProfile
+from vault.records import ProfileRow, Tag
+from vault.stores.sqlite.answers import SqliteAnswers, keep, refuse_if_answered
+
+#: Rows of a bulk insert between two breaths of the event loop: about a millisecond.
+ROWS_A_BREATH = 64
+
+_FIND = (
+    "SELECT token, box, key_version, revision, created_at, updated_at, expires_at, erasing_at"
+    " FROM profiles WHERE token = ?"
+)
+
+
+class SqliteProfiles(SqliteAnswers):
+    """Profiles, their tags, and the answers kept with them, in ``vault.db``."""
+
+    async def insert(
+        self, batch: Sequence[NewProfile], now: int, keeper: AnswerKeeper | None = None
+    ) -> list[str | None]:
+        """Insert each profile whose tags are free."""
+
+        def work(connection: sqlite3.Connection) -> Generator[None, None, list[str | None]]:
+            if keeper:
+                refuse_if_answered(connection, keeper.digest, now)
+            outcomes: list[str | None] = []
+            for new in batch:
+                if len(outcomes) % ROWS_A_BREATH == ROWS_A_BREATH - 1:
+                    yield
+                outcomes.append(_insert(connection, new, now))
+            if keeper:
+                keep(connection, keeper.keep(outcomes))
+            return outcomes
+
+        return await self._database.writer.run(work)
+
+    async def find(self, token: str) -> ProfileRow | None:
+        """Read one row, in the loop."""
+        row = self._database.one(_FIND, (token,))
+        return ProfileRow(*row) if row else None
+
+    async def find_by_tag(self, tags: Sequence[Tag]) -> ProfileRow | None:
+        """Read the owner of any of the tags."""
+        for tag in tags:
+            owner = self._database.one("SELECT token FROM tags WHERE digest = ?", (tag.digest,))
+            if owner:
+                return await self.find(owner[0])
+        return None
+
+    async def replace(self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int) -> bool:
+        """Compare the revision and swap the row."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            updated = connection.execute(
+                "UPDATE profiles SET box = ?, key_version = ?, revision = ?, updated_at = ?, expires_at = ?"
+                " WHERE token = ? AND revision = ? AND erasing_at IS NULL",
+                (
+                    row.box,
+                    row.key_version,
+                    row.revision,
+                    row.updated_at,
+                    row.expires_at,
+                    row.token,
+                    expected_revision,
+                ),
+            )
+            if updated.rowcount == 0:
+                return False
+            connection.execute("DELETE FROM tags WHERE token = ?", (row.token,))
+            taken = _claim(connection, tags, row.token, row.updated_at)
+            if taken:
+                raise Duplicate(taken)  # undoes this job whole
+            return True
+
+        return await self._database.writer.run(work)
+
+    async def note_erasure(self, token: str, now: int) -> bool:
+        """Set the mark, keeping the time of an earlier one."""
+        return await self._database.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE profiles SET erasing_at = coalesce(erasing_at, ?) WHERE token = ?", (now, token)
+                ).rowcount
+                > 0
+            )
+        )
+
+    async def unfinished_erasures(self, limit: int) -> list[str]:
+        """Read the marks."""
+        rows = await self._database.all(
+            "SELECT token FROM profiles WHERE erasing_at IS NOT NULL ORDER BY erasing_at LIMIT ?", (limit,)
+        )
+        return [token for (token,) in rows]
+
+    async def delete(self, token: str) -> None:
+        """Delete row and tags together."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM tags WHERE token = ?", (token,))
+            connection.execute("DELETE FROM profiles WHERE token = ?", (token,))
+
+        await self._database.writer.run(work)
+
+    async def expired(self, now: int, limit: int) -> list[str]:
+        """Read expired tokens by the index on expiry."""
+        rows = await self._database.all(
+            "SELECT token FROM profiles WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", (now, limit)
+        )
+        return [token for (token,) in rows]
+
+    async def census(self) -> dict[int, int]:
+        """Count by the index on key version."""
+        return dict(
+            await self._database.all("SELECT key_version, count(*) FROM profiles GROUP BY key_version")
+        )
+
+
+def _insert(connection: sqlite3.Connection, new: NewProfile, now: int) -> str | None:
+    """Insert one profile with its tags, or nothing; return the field that is taken."""
+    taken = _claim(connection, new.tags, new.row.token, now)
+    if taken:
+        connection.execute("DELETE FROM tags WHERE token = ?", (new.row.token,))
+        return taken
+    connection.execute(
+        "INSERT INTO profiles (token, box, key_version, revision, created_at, updated_at, expires_at, erasing_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        astuple(new.row),
+    )
+    return None
+
+
+def _claim(connection: sqlite3.Connection, tags: Iterable[Tag], token: str, now: int) -> str | None:
+    """Claim tags one by one; return the field of the first that a living profile holds."""
+    for tag in tags:
+        claim = (tag.digest, tag.field, tag.version, token)
+        if not _claim_one(connection, claim):
+            # The holder may be dead and merely not swept yet: then its tag is free.
+            freed = connection.execute(
+                "DELETE FROM tags WHERE digest = ? AND token <> ? AND NOT EXISTS (SELECT 1 FROM profiles"
+                " WHERE profiles.token = tags.token AND erasing_at IS NULL"
+                " AND (expires_at IS NULL OR expires_at > ?))",
+                (tag.digest, token, now),
+            )
+            if freed.rowcount == 0 or not _claim_one(connection, claim):
+                return tag.field
+    return None
+
+
+def _claim_one(connection: sqlite3.Connection, claim: tuple[bytes, str, int, str]) -> bool:
+    return (
+        connection.execute(
+            "INSERT INTO tags (digest, field, version, token) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            claim,
+        ).rowcount
+        == 1
+    )

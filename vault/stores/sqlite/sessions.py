@@ -1,0 +1,239 @@
+"""Sessions in SQLite (``vault.ports.SessionStore`` says what each method promises).
+
+Only ``insert`` adds a row. Everything else is a conditional UPDATE or a DELETE, whose row count is the
+verdict: a request that runs beside a logout cannot bring the session back.
+"""
+
+import sqlite3
+from dataclasses import astuple
+from typing import Literal
+
+from vault.errors import SessionLimit, SessionNotFound
+from vault.ports import AnswerKeeper
+from vault.records import SessionRow
+from vault.stores.sqlite.answers import SqliteAnswers, keep, refuse_if_answered
+
+_FIND = "SELECT * FROM sessions_now WHERE digest = ?"
+
+
+class SqliteSessions(SqliteAnswers):
+    """Sessions, epochs, and the answers kept with them, in ``sessions.db``."""
+
+    async def epoch(self, user_token: str) -> int | None:
+        """Read the epoch, in the loop."""
+        row = self._database.one("SELECT epoch, closed_at FROM epochs WHERE user_token = ?", (user_token,))
+        if row is None:
+            return 0
+        epoch, closed_at = row
+        return None if closed_at is not None else int(epoch)
+
+    async def insert(
+        self,
+        row: SessionRow,
+        limit: int,
+        at_limit: Literal["end_oldest", "refuse"],
+        now: int,
+        keeper: AnswerKeeper | None = None,
+    ) -> None:
+        """Insert, if the epoch has not moved since it was read."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            if keeper:
+                refuse_if_answered(connection, keeper.digest, now)
+            if limit and row.user_token is not None:
+                _make_room(connection, row.user_token, limit, at_limit, now)
+            inserted = connection.execute(
+                "INSERT INTO sessions (digest, handle, user_token, box, key_version, epoch, lifetime,"
+                " idle_timeout, created_at, authenticated_at, last_seen_at, expires_at, idle_expires_at)"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
+                " WHERE ?6 = coalesce((SELECT CASE WHEN closed_at IS NOT NULL THEN -1 ELSE epoch END"
+                " FROM epochs WHERE user_token = ?3), 0)",
+                astuple(row)[:13],
+            )
+            if inserted.rowcount == 0:
+                raise SessionNotFound
+            if keeper:
+                keep(connection, keeper.keep([None]))
+
+        await self._database.writer.run(work)
+
+    async def find(self, digest: bytes) -> SessionRow | None:
+        """Read one row and its person's epoch, in the loop: the hot path."""
+        row = self._database.one(_FIND, (digest,))
+        return SessionRow(*row) if row else None
+
+    async def touch(self, digest: bytes, now: int) -> SessionRow | None:
+        """Slide the idle window."""
+
+        def work(connection: sqlite3.Connection) -> SessionRow | None:
+            connection.execute(
+                "UPDATE sessions SET last_seen_at = ?2, idle_expires_at = min(?2 + idle_timeout, expires_at)"
+                " WHERE digest = ?1 AND EXISTS (SELECT 1 FROM sessions_now AS n WHERE n.digest = ?1"
+                " AND n.idle_expires_at > ?2 AND n.epoch = n.current_epoch)",
+                (digest, now),
+            )
+            row = connection.execute(_FIND, (digest,)).fetchone()
+            session = SessionRow(*row) if row else None
+            return session if session and session.is_alive(now) else None
+
+        return await self._database.writer.run(work)
+
+    async def change_box(self, row: SessionRow, box: bytes, key_version: int, now: int) -> bool:
+        """Compare the box and swap it."""
+        return await self._database.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE sessions SET box = ?3, key_version = ?4 WHERE digest = ?1 AND box = ?2"
+                    " AND EXISTS (SELECT 1 FROM sessions_now AS n WHERE n.digest = ?1"
+                    " AND n.idle_expires_at > ?5 AND n.epoch = n.current_epoch)",
+                    (row.digest, row.box, box, key_version, now),
+                ).rowcount
+                == 1
+            )
+        )
+
+    async def rotate(self, old: SessionRow, new: SessionRow, now: int) -> bool:
+        """Compare digest and box, and swap digest, box and times."""
+        return await self._database.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE sessions SET digest = ?4, box = ?5, key_version = ?6, authenticated_at = ?7,"
+                    " last_seen_at = ?8, expires_at = ?9, idle_expires_at = ?10"
+                    " WHERE digest = ?1 AND box = ?2"
+                    " AND EXISTS (SELECT 1 FROM sessions_now AS n WHERE n.digest = ?1"
+                    " AND n.idle_expires_at > ?3 AND n.epoch = n.current_epoch)",
+                    (
+                        old.digest,
+                        old.box,
+                        now,
+                        new.digest,
+                        new.box,
+                        new.key_version,
+                        new.authenticated_at,
+                        new.last_seen_at,
+                        new.expires_at,
+                        new.idle_expires_at,
+                    ),
+                ).rowcount
+                == 1
+            )
+        )
+
+    async def revoke(self, digest: bytes) -> SessionRow | None:
+        """Delete by digest."""
+
+        def work(connection: sqlite3.Connection) -> SessionRow | None:
+            row = connection.execute(_FIND, (digest,)).fetchone()
+            connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+            return SessionRow(*row) if row else None
+
+        return await self._database.writer.run(work)
+
+    async def revoke_handle(self, handle: str, user_token: str | None = None) -> bool:
+        """Delete by public handle."""
+        return await self._database.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM sessions WHERE handle = ?1 AND (?2 IS NULL OR user_token = ?2)",
+                    (handle, user_token),
+                ).rowcount
+                == 1
+            )
+        )
+
+    async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
+        """Bump the epoch: one row, however many sessions there are."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            kept = connection.execute(
+                "SELECT digest FROM sessions_now WHERE handle = ? AND user_token = ?"
+                " AND idle_expires_at > ? AND epoch = current_epoch",
+                (keep_handle, user_token, now),
+            ).fetchone()
+            connection.execute(
+                "INSERT INTO epochs (user_token, epoch, is_stale) VALUES (?, 1, 1)"
+                " ON CONFLICT (user_token) DO UPDATE SET epoch = epoch + 1, is_stale = 1",
+                (user_token,),
+            )
+            if kept:
+                connection.execute(
+                    "UPDATE sessions SET epoch = (SELECT epoch FROM epochs WHERE user_token = ?)"
+                    " WHERE digest = ?",
+                    (user_token, kept[0]),
+                )
+
+        await self._database.writer.run(work)
+
+    async def close(self, user_token: str, now: int) -> None:
+        """Close the epoch for good."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO epochs (user_token, epoch, closed_at) VALUES (?1, 1, ?2)"
+                " ON CONFLICT (user_token) DO UPDATE SET closed_at = coalesce(closed_at, ?2)",
+                (user_token, now),
+            )
+            connection.execute("DELETE FROM sessions WHERE user_token = ?", (user_token,))
+
+        await self._database.writer.run(work)
+
+    async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
+        """Read by the index on person."""
+        rows = await self._database.all(
+            "SELECT * FROM sessions_now WHERE user_token = ? AND idle_expires_at > ? AND epoch = current_epoch"
+            " ORDER BY created_at DESC, handle LIMIT ?",
+            (user_token, now, limit),
+        )
+        return [SessionRow(*row) for row in rows]
+
+    async def count_live(self, now: int) -> int:
+        """Count by the index on end."""
+        rows = await self._database.all("SELECT count(*) FROM sessions WHERE idle_expires_at > ?", (now,))
+        return int(rows[0][0])
+
+    async def purge(self, now: int, limit: int) -> int:
+        """Delete the expired by the index on end, then what older epochs left."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            purged = connection.execute(
+                "DELETE FROM sessions WHERE digest IN"
+                " (SELECT digest FROM sessions WHERE idle_expires_at <= ? ORDER BY idle_expires_at LIMIT ?)",
+                (now, limit),
+            ).rowcount
+            purged += connection.execute(
+                "DELETE FROM sessions WHERE digest IN (SELECT s.digest FROM epochs AS e"
+                " JOIN sessions AS s ON s.user_token = e.user_token"
+                " WHERE e.is_stale = 1 AND s.epoch <> e.epoch LIMIT ?)",
+                (limit - purged,),
+            ).rowcount
+            if purged < limit:
+                connection.execute("UPDATE epochs SET is_stale = 0 WHERE is_stale = 1")
+            return purged
+
+        return await self._database.writer.run(work)
+
+    async def census(self) -> dict[int, int]:
+        """Count by the index on key version."""
+        return dict(
+            await self._database.all("SELECT key_version, count(*) FROM sessions GROUP BY key_version")
+        )
+
+
+def _make_room(
+    connection: sqlite3.Connection,
+    user_token: str,
+    limit: int,
+    at_limit: Literal["end_oldest", "refuse"],
+    now: int,
+) -> None:
+    """End the sessions seen longest ago, or refuse, so that one more fits."""
+    live = connection.execute(
+        "SELECT digest FROM sessions_now WHERE user_token = ? AND idle_expires_at > ? AND epoch = current_epoch"
+        " ORDER BY last_seen_at DESC, created_at DESC",
+        (user_token, now),
+    ).fetchall()
+    if len(live) < limit:
+        return
+    if at_limit == "refuse":
+        raise SessionLimit
+    connection.executemany("DELETE FROM sessions WHERE digest = ?", live[limit - 1 :])

@@ -1,0 +1,148 @@
+"""The one writer of a database file: waiting requests share a transaction, and hear back after its COMMIT.
+
+Statements run in the event loop's thread (about 10 µs each; in a thread of their own, each would wait for
+the interpreter's lock), only COMMIT, which waits for the disk, runs in a thread. Nothing else uses this
+connection, and a request that is cancelled leaves at most a job that nobody waits for, never a transaction.
+See docs/decisions/0002-statements-in-the-loop.md.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from vault.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+#: A job gets the connection inside a transaction. A generator lets the loop breathe at each ``yield``.
+Work = Callable[[sqlite3.Connection], T | Generator[None, None, T]]
+
+#: Jobs that share one transaction: keeps the loop busy for a millisecond or two at most.
+MOST_JOBS = 128
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Work[Any]
+    done: asyncio.Future[Any]
+    outcome: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """Runs jobs on a connection opened with ``isolation_level=None`` and ``check_same_thread=False``.
+
+    ``patience`` is how many seconds to wait for another process that writes, before ``StoreUnavailable``.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, patience: float) -> None:
+        self._connection = connection
+        self._patience = patience
+        self._waiting: deque[_Job] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
+        self._task = asyncio.create_task(self._serve(), name="sqlite-writer")
+
+    async def run(self, work: Work[T]) -> T:
+        """Run one job in a shared transaction; return its result once that is on disk.
+
+        An exception of the job undoes the job alone. Raises ``StoreUnavailable`` when SQLite fails.
+        """
+        if self._closing:
+            raise StoreUnavailable
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Job(work, done))
+        self._wake.set()
+        return await done
+
+    async def checkpoint(self) -> None:
+        """Move the WAL into the database and cut it to nothing, unless a reader is in the way just now."""
+        await self.run(lambda _: None)  # the WAL's last frames are ours, so wait for our turn
+        self._checkpoint_wanted = True
+        self._wake.set()
+
+    _checkpoint_wanted = False
+
+    async def close(self) -> None:
+        """Finish every job that was accepted, then close the connection."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+        self._thread.shutdown()
+        self._connection.close()
+
+    async def _serve(self) -> None:
+        while self._waiting or not self._closing:
+            if not self._waiting:
+                if self._checkpoint_wanted:
+                    self._checkpoint_wanted = False
+                    await self._in_thread("PRAGMA wal_checkpoint(TRUNCATE)")
+                    continue
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            jobs = [self._waiting.popleft() for _ in range(min(MOST_JOBS, len(self._waiting)))]
+            await self._transaction([job for job in jobs if not job.done.cancelled()])
+
+    async def _transaction(self, jobs: list[_Job]) -> None:
+        try:
+            await self._begin()
+            for job in jobs:
+                await self._attempt(job)
+            await self._in_thread("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            for job in jobs:
+                job.error = StoreUnavailable()
+                job.error.__cause__ = error
+        for job in jobs:
+            if job.done.done():
+                continue
+            if job.error is not None:
+                job.done.set_exception(job.error)
+            else:
+                job.done.set_result(job.outcome)
+
+    async def _begin(self) -> None:
+        """Take the write lock without ever blocking the loop: the connection's own busy timeout is zero."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or loop.time() > deadline:
+                    raise
+                await asyncio.sleep(0.002)
+            else:
+                return
+
+    async def _attempt(self, job: _Job) -> None:
+        connection = self._connection
+        connection.execute("SAVEPOINT job")
+        try:
+            outcome = job.work(connection)
+            if isinstance(outcome, Generator):
+                while True:
+                    try:
+                        next(outcome)
+                    except StopIteration as stop:
+                        outcome = stop.value
+                        break
+                    await asyncio.sleep(0)
+            job.outcome = outcome
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+                raise  # the file's trouble, so every job's
+            connection.execute("ROLLBACK TO job")  # this job's own: the others' work stands
+            job.error = error
+        connection.execute("RELEASE job")
+
+    async def _in_thread(self, statement: str) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.execute, statement)

@@ -1,0 +1,177 @@
+"""The one place that knows everyone: settings in, a running vault out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from vault.access import Access
+from vault.claims import ClaimsPolicy
+from vault.clock import Clock, SystemClock
+from vault.config import Config
+from vault.crypto import keyring_file
+from vault.crypto.blind_index import BlindIndex
+from vault.crypto.keyring import Keyring, new_keyring
+from vault.crypto.sealer import Sealer
+from vault.errors import AlreadyInitialised, DataFolderError, VaultError
+from vault.housekeeping import Housekeeping
+from vault.idempotency import Answers
+from vault.installation import Vault
+from vault.keys import check_in, mismatches
+from vault.ports import Stores
+from vault.profiles import Profiles
+from vault.sessions import Sessions
+from vault.stores import open_stores
+
+DEFAULT_TENANT = "default"
+DATABASES = ("vault.db", "sessions.db")
+FIRST_KEY_NAME = "first admin"
+
+
+@asynccontextmanager
+async def open_vault(
+    config: Config,
+    folder: Path | None,
+    *,
+    tenant: str = DEFAULT_TENANT,
+    clock: Clock | None = None,
+    demo: bool = False,
+    housekeeping: bool = False,
+) -> AsyncIterator[Vault]:
+    """Open a vault: prove the keyring, finish what was interrupted, and close every file at the end.
+
+    ``folder`` is None for the memory store alone, whose keys live and die with the process. With
+    ``housekeeping`` the sweeps run until the end. Raises ``KeyringError``, ``DataFolderError``.
+    """
+    clock = clock or SystemClock()
+    if folder is None:
+        keyring = new_keyring(clock.now())
+    else:
+        require_whole(folder, config)
+        keyring = keyring_file.read(folder / config.keyring.file)
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(
+            open_stores(config.storage.url, folder, config.storage.busy_timeout)
+        )
+        sealer = Sealer(keyring, tenant)
+        await check_in(stores.keys, keyring, sealer, clock)
+        vault = _assemble(config, tenant, clock, keyring, sealer, stores, demo=demo)
+        # Whoever was being erased when the process died is erased before anybody can ask.
+        await vault.profiles.sweep(config.housekeeping.chunk)
+        if housekeeping:
+            rounds = asyncio.create_task(vault.housekeeping.run(), name="housekeeping")
+            stack.push_async_callback(_stop, rounds)
+        yield vault
+
+
+def _assemble(
+    config: Config,
+    tenant: str,
+    clock: Clock,
+    keyring: Keyring,
+    sealer: Sealer,
+    stores: Stores,
+    *,
+    demo: bool,
+) -> Vault:
+    answers = Answers(sealer, clock, config.idempotency.lifetime)
+    index = BlindIndex(keyring, tenant, config.profiles.default_region)
+    profiles = Profiles(stores.profiles, stores.sessions, sealer, index, answers, clock, config.profiles)
+    sessions = Sessions(
+        stores.sessions,
+        profiles.person,
+        sealer,
+        ClaimsPolicy(config.sessions.claims),
+        answers,
+        clock,
+        config.sessions,
+    )
+    sweeps = (profiles.sweep, sessions.sweep)
+    return Vault(
+        tenant,
+        config,
+        Access(stores.access, clock, demo=demo),
+        profiles,
+        sessions,
+        Housekeeping(stores, sweeps, clock, config.housekeeping),
+    )
+
+
+async def initialise(config: Config, folder: Path) -> str:
+    """Make data folder, keyring and the first admin access key; return that key, which is shown once.
+
+    The databases come first and the keyring after them, so a keyring without databases always means that
+    they were lost. Raises ``AlreadyInitialised``, and ``KeyringError`` where keys were in use before: a lost
+    keyring is never replaced.
+    """
+    path = folder / config.keyring.file
+    if path.exists():
+        require_whole(folder, config)
+        raise AlreadyInitialised(f"{folder} already holds a vault; nothing was changed.")
+    if not is_fresh(folder):
+        raise DataFolderError(f"{folder} holds other files. Name an empty or a new folder with --data.")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
+        if await stores.keys.known() or any((await stores.keys.versions_in_use()).values()):
+            keyring_file.read(path)  # raises: it is missing, and what to do
+        keyring_file.create(path, new_keyring(SystemClock().now()))
+    async with open_vault(config, folder) as vault:
+        return await first_access_key(vault)
+
+
+async def first_access_key(vault: Vault) -> str:
+    """Make the admin key of a vault that has no access key yet."""
+    text, _ = await vault.access.create(FIRST_KEY_NAME, {"admin"})
+    return text
+
+
+def is_fresh(folder: Path) -> bool:
+    """Whether nothing is in the folder but what an interrupted ``initialise`` may have left."""
+    return not folder.exists() or all(
+        entry.name.startswith(DATABASES) or entry.name.endswith(".json.new") or entry.name == "lost+found"
+        for entry in folder.iterdir()
+    )
+
+
+def require_whole(folder: Path, config: Config) -> None:
+    """Raise ``DataFolderError`` if a database is missing beside an existing keyring: it is never made anew."""
+    if not (folder / config.keyring.file).exists():
+        return
+    for name in DATABASES:
+        if not (folder / name).exists():
+            raise DataFolderError(
+                f"{folder / name} is missing beside the keyring. Restore it from its backup"
+                + (
+                    f", or log everybody out by starting with no sessions: install -m 600 /dev/null {folder / name}"
+                    if name == "sessions.db"
+                    else "."
+                )
+            )
+
+
+async def check(config: Config, folder: Path) -> list[str]:
+    """Return what is wrong with an installation and how to mend it, in sentences; empty if nothing is."""
+    if is_fresh(folder) and not (folder / config.keyring.file).exists():
+        return [f"{folder} holds no vault. Make one with: tokenvault init --data {folder}"]
+    trouble = []
+    if folder.stat().st_mode & 0o077:
+        trouble.append(f"{folder} is open to other users. Mend it with: chmod 700 {folder}")
+    try:
+        require_whole(folder, config)
+        keyring = keyring_file.read(folder / config.keyring.file)
+        async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
+            trouble += await stores.housekeeping.check()
+            trouble += await mismatches(stores.keys, keyring, Sealer(keyring, DEFAULT_TENANT))
+            if not await stores.access.list():
+                trouble.append(
+                    f"There is no access key. Make one: tokenvault access create --name admin --scopes admin --data {folder}"
+                )
+    except VaultError as error:
+        trouble.append(error.message)
+    return trouble
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
