@@ -1,7 +1,6 @@
 """A vault over real SQLite files and its HTTP face, in this process, with a clock that tests move."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

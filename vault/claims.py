@@ -232,6 +232,7 @@ _NATIONAL_ID = re.compile(
 )
 
 _HEX = re.compile(r"(?<![0-9a-fA-F])([0-9a-fA-F]{2}){6,}(?![0-9a-fA-F])")
+_TO_URLSAFE = str.maketrans("+/", "-_")
 _BASE64 = (re.compile(r"[A-Za-z0-9+/]{8,}"), re.compile(r"[A-Za-z0-9_-]{8,}"))
 
 
@@ -273,9 +274,6 @@ def _decoded(text: str) -> Iterator[str]:
             yield decoded
 
 
-_TO_URLSAFE = str.maketrans("+/", "-_")
-
-
 def _has_iban(text: str) -> bool:
     for candidate in _IBAN.findall(text):
         compact = re.sub("[^a-z0-9]", "", candidate[0])
@@ -297,9 +295,7 @@ def _luhn(digits: str) -> bool:
 
 def _has_phone(text: str) -> bool:
     runs = _WHOLE_DIGITS.findall(text)
-    return bool(_E164.search(text)) or any(
-        len(n) >= 7 and len(n) <= 15 for run in runs for n in _numbers(run)
-    )
+    return bool(_E164.search(text)) or any(7 <= len(n) <= 15 for run in runs for n in _numbers(run))
 
 
 def _numbers(run: str) -> Iterator[str]:

@@ -152,8 +152,8 @@ class SessionStore(AnswerStore, Protocol):
     async def rotate(self, old: SessionRow, new: SessionRow, now: int) -> bool:
         """Put ``new`` in the place of ``old``, which is alive at ``now`` and whose box is unchanged.
 
-        ``new`` keeps handle, person and epoch and differs in digest, box and times. The old digest is dead at
-        once, and of concurrent calls with one ``old`` exactly one is True.
+        ``new`` differs from ``old`` in digest, box, key version, authentication, last sight and ends; all else
+        stays. The old digest is dead at once, and of concurrent calls with one ``old`` exactly one is True.
         """
         ...
 

@@ -108,9 +108,7 @@ async def initialise(config: Config, folder: Path) -> str:
     if path.exists():
         require_whole(folder, config)
         raise AlreadyInitialised(f"{folder} already holds a vault; nothing was changed.")
-    if not is_fresh(folder):
-        raise DataFolderError(f"{folder} holds other files. Name an empty or a new folder with --data.")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(folder)
     async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
         if await stores.keys.known() or any((await stores.keys.versions_in_use()).values()):
             keyring_file.read(path)  # raises: it is missing, and what to do
@@ -153,9 +151,7 @@ async def check(config: Config, folder: Path) -> list[str]:
     """Return what is wrong with an installation and how to mend it, in sentences; empty if nothing is."""
     if is_fresh(folder) and not (folder / config.keyring.file).exists():
         return [f"{folder} holds no vault. Make one with: tokenvault init --data {folder}"]
-    trouble = []
-    if folder.stat().st_mode & 0o077:
-        trouble.append(f"{folder} is open to other users. Mend it with: chmod 700 {folder}")
+    trouble = _open_to_others(folder)
     try:
         require_whole(folder, config)
         keyring = keyring_file.read(folder / config.keyring.file)
@@ -164,11 +160,24 @@ async def check(config: Config, folder: Path) -> list[str]:
             trouble += await mismatches(stores.keys, keyring, Sealer(keyring, DEFAULT_TENANT))
             if not await stores.access.list():
                 trouble.append(
-                    f"There is no access key. Make one: tokenvault access create --name admin --scopes admin --data {folder}"
+                    "There is no access key. Make one: "
+                    f"tokenvault access create --name admin --scopes admin --data {folder}"
                 )
     except VaultError as error:
         trouble.append(error.message)
     return trouble
+
+
+def _make_folder(folder: Path) -> None:
+    if not is_fresh(folder):
+        raise DataFolderError(f"{folder} holds other files. Name an empty or a new folder with --data.")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _open_to_others(folder: Path) -> list[str]:
+    if folder.stat().st_mode & 0o077:
+        return [f"{folder} is open to other users. Mend it with: chmod 700 {folder}"]
+    return []
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

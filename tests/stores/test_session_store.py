@@ -147,6 +147,16 @@ async def test_the_purge_takes_every_dead_session_in_chunks(sessions: SessionSto
     assert all([await sessions.find(row.digest) for row in alive])
 
 
+async def test_the_purge_takes_what_a_later_revocation_left(sessions: SessionStore) -> None:
+    """A person's sessions are swept after each revocation and not after the first alone."""
+    for epoch in range(3):
+        row = await opened(sessions, a_session(user_token=PERSON, epoch=epoch))
+        await sessions.revoke_all(PERSON, None, NOW)
+
+        assert [await sessions.purge(NOW, 9) for _ in range(2)] == [1, 0]
+        assert await sessions.find(row.digest) is None
+
+
 async def test_the_purge_judges_by_the_millisecond(sessions: SessionStore) -> None:
     """A session is swept from its very end on, and not before."""
     row = await opened(sessions, a_session())

@@ -14,7 +14,7 @@ TEXTS = st.text(max_size=30) | st.text(
     alphabet="aIİıßẞσς@.＠ éxn-\u0301\u0307\u0327\u0345\u200d", max_size=12
 )
 PHONES = st.text(alphabet="0123456789+-(). ;ext=,#x/Aａ１٣", max_size=24) | st.from_regex(
-    r"\A(\+|00|0)?[1-9][0-9]{2,15}( ?(x|ext\.?) ?[0-9]{1,5})?\Z"
+    r"\A(\+|00|0)?([1-9][0-9]{2,15}|(49|82|387)0{1,3}[0-9]{5,9})( ?(x|ext\.?) ?[0-9]{1,5})?\Z"
 )
 
 EQUAL: dict[str, tuple[str, str, str]] = {
@@ -61,8 +61,10 @@ EXACT: dict[str, tuple[str, str | int, str, str | None]] = {
     "a number without a known region": ("phone", "0170 1234567", "ZZ", "0170 1234567"),
     "a number too short": ("phone", "11", "US", "11"),
     "an international number in any region": ("phone", "+44 20 7946 0018", "US", "+442079460018"),
+    "a number that reads differently each time": ("phone", "+820074649", "KR", "+820074649"),
     "an extension": ("phone", "+49 30 123456 x12", "DE", "+4930123456;ext=12"),
     "an integer that is custom": ("custom", 7, "DE", "7"),
+    "marks keep their letter when one of them folds": ("login", "ᾳ\u0323", "DE", "α\u0323ι"),
     "a login of digits": ("login", 42, "DE", "42"),
     "a domain": ("email", "Anna+Shop@BÜCHER.example", "DE", "anna+shop@xn--bcher-kva.example"),
     "no at sign": ("email", "Anna", "DE", "anna"),

@@ -101,9 +101,11 @@ FITTING: dict[str, tuple[Any, list[Any], Any]] = {
 
 @pytest.mark.parametrize("case", FITTING)
 def test_json_patch_applies(case: str) -> None:
-    """A patch that fits gives the document that RFC 6902 says."""
+    """A patch that fits gives the document that RFC 6902 says, and leaves the one it was given alone."""
     document, operations, result = FITTING[case]
+    before = copy.deepcopy(document)
     assert json_patch(document, operations) == result
+    assert document == before
 
 
 MISFITS: dict[str, list[Any]] = {

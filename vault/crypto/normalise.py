@@ -44,19 +44,16 @@ def _email(text: str, _region: str) -> str:
 
 def _domain(text: str) -> str:
     """Return the lower-case ASCII form of a domain (UTS #46, not transitional), or else its caseless form."""
-    folded = _caseless(text)
-    for spelling in (text, folded):
-        try:
-            return idna.encode(spelling, uts46=True).decode("ascii")
-        except UnicodeError:  # idna.IDNAError is one
-            continue
-    return folded
+    try:
+        return idna.encode(text, uts46=True).decode("ascii")
+    except UnicodeError:  # idna.IDNAError is one
+        return _caseless(text)
 
 
 def _phone(text: str, region: str) -> str:
     """Return E.164 (ITU-T), with ``;ext=`` as in RFC 3966, or the text itself if it is no possible number."""
     canonical = _e164(text, region)
-    # A number that reads differently the second time has no one spelling.
+    # A number that reads differently the second time has no one spelling: +82 00 74649 loses a zero each time.
     return canonical if canonical is not None and _e164(canonical, region) == canonical else text
 
 

@@ -136,27 +136,28 @@ def _insert(connection: sqlite3.Connection, new: NewProfile, now: int) -> str | 
 
 
 def _claim(connection: sqlite3.Connection, tags: Iterable[Tag], token: str, now: int) -> str | None:
-    """Claim tags one by one; return the field of the first that a living profile holds."""
-    for tag in tags:
-        claim = (tag.digest, tag.field, tag.version, token)
-        if not _claim_one(connection, claim):
-            # The holder may be dead and merely not swept yet: then its tag is free.
-            freed = connection.execute(
-                "DELETE FROM tags WHERE digest = ? AND token <> ? AND NOT EXISTS (SELECT 1 FROM profiles"
-                " WHERE profiles.token = tags.token AND erasing_at IS NULL"
-                " AND (expires_at IS NULL OR expires_at > ?))",
-                (tag.digest, token, now),
-            )
-            if freed.rowcount == 0 or not _claim_one(connection, claim):
-                return tag.field
+    """Claim tags; return the field of the first that a living profile holds, having taken nothing over."""
+    held = [tag for tag in tags if not _claim_one(connection, tag, token)]
+    for tag in held:
+        # The holder may be dead and merely not swept yet: then its tag is free.
+        living = connection.execute(
+            "SELECT 1 FROM tags JOIN profiles USING (token) WHERE digest = ? AND erasing_at IS NULL"
+            " AND (expires_at IS NULL OR expires_at > ?)",
+            (tag.digest, now),
+        ).fetchone()
+        if living:
+            return tag.field
+    for tag in held:
+        connection.execute("DELETE FROM tags WHERE digest = ?", (tag.digest,))
+        _claim_one(connection, tag, token)
     return None
 
 
-def _claim_one(connection: sqlite3.Connection, claim: tuple[bytes, str, int, str]) -> bool:
+def _claim_one(connection: sqlite3.Connection, tag: Tag, token: str) -> bool:
     return (
         connection.execute(
             "INSERT INTO tags (digest, field, version, token) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            claim,
+            (tag.digest, tag.field, tag.version, token),
         ).rowcount
         == 1
     )

@@ -40,18 +40,18 @@ class SqliteSessions(SqliteAnswers):
         def work(connection: sqlite3.Connection) -> None:
             if keeper:
                 refuse_if_answered(connection, keeper.digest, now)
-            if limit and row.user_token is not None:
-                _make_room(connection, row.user_token, limit, at_limit, now)
             inserted = connection.execute(
                 "INSERT INTO sessions (digest, handle, user_token, box, key_version, epoch, lifetime,"
                 " idle_timeout, created_at, authenticated_at, last_seen_at, expires_at, idle_expires_at)"
                 " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
-                " WHERE ?6 = coalesce((SELECT CASE WHEN closed_at IS NOT NULL THEN -1 ELSE epoch END"
+                " WHERE ?6 >= 0 AND ?6 = coalesce((SELECT CASE WHEN closed_at IS NOT NULL THEN -1 ELSE epoch END"
                 " FROM epochs WHERE user_token = ?3), 0)",
                 astuple(row)[:13],
             )
             if inserted.rowcount == 0:
                 raise SessionNotFound
+            if limit and row.user_token is not None:
+                _make_room(connection, row, limit, at_limit, now)
             if keeper:
                 keep(connection, keeper.keep([None]))
 
@@ -221,19 +221,19 @@ class SqliteSessions(SqliteAnswers):
 
 def _make_room(
     connection: sqlite3.Connection,
-    user_token: str,
+    new: SessionRow,
     limit: int,
     at_limit: Literal["end_oldest", "refuse"],
     now: int,
 ) -> None:
-    """End the sessions seen longest ago, or refuse, so that one more fits."""
-    live = connection.execute(
-        "SELECT digest FROM sessions_now WHERE user_token = ? AND idle_expires_at > ? AND epoch = current_epoch"
-        " ORDER BY last_seen_at DESC, created_at DESC",
-        (user_token, now),
+    """Keep the person's live sessions within the limit: end those seen longest ago, or refuse the new one."""
+    others = connection.execute(
+        "SELECT digest FROM sessions_now WHERE user_token = ? AND digest <> ? AND idle_expires_at > ?"
+        " AND epoch = current_epoch ORDER BY last_seen_at DESC, created_at DESC",
+        (new.user_token, new.digest, now),
     ).fetchall()
-    if len(live) < limit:
+    if len(others) < limit:
         return
     if at_limit == "refuse":
-        raise SessionLimit
-    connection.executemany("DELETE FROM sessions WHERE digest = ?", live[limit - 1 :])
+        raise SessionLimit  # undoes the insert
+    connection.executemany("DELETE FROM sessions WHERE digest = ?", others[limit - 1 :])
