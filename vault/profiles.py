@@ -9,12 +9,12 @@ import msgspec
 import structlog
 
 from vault import config
-from vault.claims import personal_strings
 from vault.clock import Clock
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.sealer import Sealer
 from vault.errors import Conflict, Duplicate, Invalid, ProfileNotFound, RevisionMismatch, VaultError
 from vault.idempotency import Answers, Attempt, Outcomes
+from vault.personal_data import personal_strings
 from vault.ports import NewProfile, ProfileStore, SessionStore
 from vault.records import Person, ProfileRow
 from vault.tokens import is_user_token, new_user_token

@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.claims import (
-    DEFAULT_CLAIMS,
-    ClaimRule,
-    ClaimsPolicy,
-    detect,
-    fold,
-    is_personal_name,
-    personal_strings,
-)
+from vault.claims import DEFAULT_CLAIMS, ClaimRule, ClaimsPolicy
 from vault.errors import ClaimRefused
+from vault.personal_data import detect, fold, is_personal_name, personal_strings
 
 RULES = {
     **DEFAULT_CLAIMS,

@@ -10,6 +10,7 @@ from rich.table import Table
 from vault import wiring
 from vault.access import SCOPES
 from vault.cli.place import Place, placed, run
+from vault.clock import SystemClock
 from vault.records import AccessKeyRow
 
 
@@ -60,16 +61,14 @@ def list_keys(place: Place, *, as_json: bool) -> None:
         async with wiring.open_vault(place.config, place.data) as vault:
             return await vault.access.list()
 
-    keys = [_present(row) for row in run(work())]
+    rows = run(work())
     if as_json:
-        click.echo(json.dumps(keys))
+        click.echo(json.dumps([_present(row) for row in rows]))
         return
     table = Table("id", "name", "scopes", "created", "expires", "state")
-    for key in keys:
-        table.add_row(
-            str(key["id"]), str(key["name"]), ", ".join(key["scopes"]), str(key["created_at"]),
-            str(key["expires_at"] or "never"), str(key["state"]),
-        )  # fmt: skip
+    for row in rows:
+        ends = _time(row.expires_at) or "never"
+        table.add_row(row.id, row.name, ", ".join(row.scopes), _time(row.created_at), ends, _state(row))
     Console().print(table)
 
 
@@ -92,8 +91,6 @@ def _words(text: str) -> set[str]:
 
 
 def _present(row: AccessKeyRow) -> dict[str, object]:
-    now = int(datetime.now(UTC).timestamp() * 1000)
-    state = "revoked" if row.revoked_at else "live" if row.is_alive(now) else "expired"
     return {
         "id": row.id,
         "name": row.name,
@@ -101,8 +98,14 @@ def _present(row: AccessKeyRow) -> dict[str, object]:
         "claims": None if row.claims is None else list(row.claims),
         "created_at": _time(row.created_at),
         "expires_at": _time(row.expires_at),
-        "state": state,
+        "state": _state(row),
     }
+
+
+def _state(row: AccessKeyRow) -> str:
+    if row.revoked_at is not None:
+        return "revoked"
+    return "live" if row.is_alive(SystemClock().now()) else "expired"
 
 
 def _time(milliseconds: int | None) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from vault.errors import BoxError, VaultError
 from vault.http.metrics import Metrics
@@ -18,9 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 UNMATCHED = "unmatched"
 
 
-def envelope(
-    metrics: Metrics, *, log_requests: bool
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def envelope(metrics: Metrics, *, log_requests: bool) -> Middleware:
     """Return the one middleware of the service."""
     # Our own ids: one taken from a header could carry a token or a value into the log.
     process, numbers = secrets.token_hex(4), itertools.count(1)

@@ -111,7 +111,7 @@ def load(schema: marshmallow.Schema, data: Any) -> Any:
     try:
         return schema.load(data)
     except marshmallow.ValidationError as error:
-        raise Invalid(fields=dict(_flat(error.normalized_messages()))) from None
+        raise Invalid(fields=dict(_flat(error.messages_dict))) from None
 
 
 async def _read(request: web.Request, body: Body, limits: Limits) -> tuple[bytes, Any]:
