@@ -7,12 +7,14 @@ its Content-Length.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 #: Seconds after which a round that is over must have its last answers.
 PATIENCE = 30.0
 
+T = TypeVar("T")
 Source = Callable[[], bytes]
 
 
@@ -90,8 +92,7 @@ class _Connection(asyncio.Protocol):
         self._partial = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP transports are
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not instances of it
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._asking:
@@ -138,7 +139,9 @@ async def measure(
     opened = []
     try:
         for _ in range(connections):
-            _, connection = await loop.create_connection(lambda: _Connection(shared), "127.0.0.1", target.port)
+            _, connection = await loop.create_connection(
+                lambda: _Connection(shared), "127.0.0.1", target.port
+            )
             opened.append(connection)
         await shared.run(opened, 0)  # one question each, so that accepting them is not counted
         server_before, own_before = await server_cpu(), time.process_time()
@@ -153,3 +156,13 @@ async def measure(
     latencies = sorted(shared.latencies)
     p50, p99 = (latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
     return Sample(len(latencies), shared.failures, elapsed, server, own, p50, p99)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on uvloop, where it installs."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from bench_load import run
 from bench_people import encode, marks, person
 
 from vault import logs, wiring
@@ -139,16 +140,6 @@ async def _serve(folder: Path, people: int) -> None:
         finally:
             for runner in runners:
                 await runner.cleanup()
-
-
-def run(work: Any) -> Any:
-    """Run to the end on uvloop, where it installs."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ async def open_vault(
         )
         sealer = Sealer(keyring, tenant)
         await check_in(stores.keys, keyring, sealer, clock)
-        vault = _assemble(config, tenant, clock, keyring, sealer, stores, demo=demo)
+        vault = assemble(config, tenant, clock, keyring, sealer, stores, demo=demo)
         # Whoever was being erased when the process died is erased before anybody can ask.
         await vault.profiles.sweep(config.housekeeping.chunk)
         if housekeeping:
@@ -64,7 +64,7 @@ async def open_vault(
         yield vault
 
 
-def _assemble(
+def assemble(
     config: Config,
     tenant: str,
     clock: Clock,
@@ -72,8 +72,9 @@ def _assemble(
     sealer: Sealer,
     stores: Stores,
     *,
-    demo: bool,
+    demo: bool = False,
 ) -> Vault:
+    """Put the nouns of one tenant together over open stores."""
     answers = Answers(sealer, clock, config.idempotency.lifetime)
     index = BlindIndex(keyring, tenant, config.profiles.default_region)
     profiles = Profiles(stores.profiles, stores.sessions, sealer, index, answers, clock, config.profiles)

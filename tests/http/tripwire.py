@@ -1,0 +1,54 @@
+"""Stores that note each call and, once told to, fail it: so that tests see what is never asked for."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from vault.ports import Stores
+from vault.stores import open_stores
+
+
+@dataclass(slots=True)
+class Tripwire:
+    """What was asked of the stores of a vault, and the fault that ``failing`` (a store's name) shows."""
+
+    calls: list[str] = field(default_factory=list)
+    fault: Exception | None = None
+    failing: str = ""
+
+    def around(self, name: str, store: object) -> "WatchedStore":
+        """Return the store with the wire around it."""
+        return WatchedStore(self, name, store)
+
+    @asynccontextmanager
+    async def open_stores(self, *_: object) -> AsyncIterator[Stores]:
+        """Open empty stores in memory, all of them watched."""
+        async with open_stores("memory:", None, 1) as stores:
+            yield Stores(
+                profiles=cast("Any", self.around("profiles", stores.profiles)),
+                sessions=cast("Any", self.around("sessions", stores.sessions)),
+                access=cast("Any", self.around("access", stores.access)),
+                keys=stores.keys,
+                housekeeping=cast("Any", self.around("housekeeping", stores.housekeeping)),
+            )
+
+
+class WatchedStore:
+    """Keeps every promise of the store inside, until it is told to break them."""
+
+    def __init__(self, wire: Tripwire, name: str, store: object) -> None:
+        self._wire = wire
+        self._name = name
+        self._store = store
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        inner = getattr(self._store, method)
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            self._wire.calls.append(f"{self._name}.{method}")
+            if self._wire.fault is not None and self._wire.failing == self._name:
+                raise self._wire.fault
+            return await inner(*arguments, **named)
+
+        return call
