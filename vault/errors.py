@@ -61,13 +61,13 @@ class TooLarge(VaultError):
 
 
 class Invalid(VaultError):
-    """The request was read but something in it is not allowed; 'errors' names each field."""
+    """Something in the request is not allowed; each field is named beside this."""
 
     code = "invalid"
 
 
 class ClaimRefused(Invalid):
-    """A session may hold only short, declared claims that are not personal data; 'errors' names each claim."""
+    """A session may hold only short, declared claims that are not personal data; each is named beside this."""
 
     code = "claim_refused"
 
@@ -100,7 +100,7 @@ class SessionNotFound(VaultError):
 
 
 class Duplicate(VaultError):
-    """Another profile already has this value; 'errors' names the field."""
+    """Another profile already has this value; the field is named beside this."""
 
     code = "duplicate"
 

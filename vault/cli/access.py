@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from vault import wiring
 from vault.access import SCOPES
@@ -65,7 +65,9 @@ def list_keys(place: Place, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_present(row) for row in rows]))
         return
-    table = Table("id", "name", "scopes", "created", "expires", "state")
+    table = Table(
+        Column("id", no_wrap=True), "name", "scopes", "created", "expires", Column("state", no_wrap=True)
+    )
     for row in rows:
         ends = _time(row.expires_at) or "never"
         table.add_row(row.id, row.name, ", ".join(row.scopes), _time(row.created_at), ends, _state(row))

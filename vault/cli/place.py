@@ -26,14 +26,17 @@ class Place:
 
 
 def placed(command: Command) -> Command:
-    """Give a command ``--config`` and ``--data``, and call it with the ``Place`` they name."""
+    """Give a command ``--config`` and ``--data``, and call it with the ``Place`` they name.
+
+    Only trouble is logged: a command says itself what it did. Those that serve configure the log anew.
+    """
 
     def call(*, config_file: Path | None, data: Path, **rest: Any) -> Any:
         try:
             config = load(config_file, os.environ)
         except ConfigError as error:
             fail(error)
-        logs.configure(config.log.level, config.log.format)
+        logs.configure("warning", config.log.format)
         return command(Place(config, data), **rest)
 
     call.__doc__ = command.__doc__

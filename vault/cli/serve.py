@@ -9,7 +9,7 @@ import click
 import structlog
 from aiohttp import web
 
-from vault import wiring
+from vault import logs, wiring
 from vault.access import DEMO_KEY
 from vault.cli.place import Place, placed, run
 from vault.cli.upkeep import show_first_key
@@ -70,6 +70,7 @@ def _with_address(config: Config, host: str | None, port: int | None) -> Config:
 
 async def _serve(vault: Vault, config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs, refuse what comes, and return."""
+    logs.configure(config.log.level, config.log.format)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
