@@ -3,8 +3,19 @@
 Boxes are sealed bytes; a record never holds a plaintext profile, a session id or an access key's secret.
 """
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A noun that cannot change. A Struct, because a look-up makes one, eight times as fast as a dataclass."""
+
+    def __repr__(self) -> str:
+        """Show all but bytes: boxes and digests are for nobody's eyes."""
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        told = ", ".join(f"{name}={value!r}" for name, value in shown if not isinstance(value, bytes))
+        return f"{type(self).__name__}({told})"
 
 
 class Tag(NamedTuple):
@@ -15,12 +26,11 @@ class Tag(NamedTuple):
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileRow:
+class ProfileRow(Record, frozen=True):
     """One sealed profile. ``erasing_at`` is the durable note of an erasure that has begun."""
 
     token: str
-    box: bytes = field(repr=False)
+    box: bytes
     key_version: int
     revision: int
     created_at: int
@@ -33,18 +43,17 @@ class ProfileRow:
         return self.erasing_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRow:
+class SessionRow(Record, frozen=True):
     """One session. ``idle_expires_at`` never passes ``expires_at``, so it alone is the effective end.
 
     ``epoch`` is the person's epoch when the session was opened and ``current_epoch`` what it is now;
     where they differ, everything of that person was revoked in between.
     """
 
-    digest: bytes = field(repr=False)
+    digest: bytes
     handle: str
     user_token: str | None
-    box: bytes = field(repr=False)
+    box: bytes
     key_version: int
     epoch: int
     lifetime: int
@@ -61,13 +70,12 @@ class SessionRow:
         return now < self.idle_expires_at and self.epoch == self.current_epoch
 
 
-@dataclass(frozen=True, slots=True)
-class AccessKeyRow:
+class AccessKeyRow(Record, frozen=True):
     """One access key. ``claims`` limits which session claims its holder is shown; None shows all."""
 
     id: str
     name: str
-    secret_digest: bytes = field(repr=False)
+    secret_digest: bytes
     scopes: tuple[str, ...]
     claims: tuple[str, ...] | None
     created_at: int
@@ -79,8 +87,7 @@ class AccessKeyRow:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
+class KeyRecord(Record, frozen=True):
     """What the database remembers of one key version: public, so that a lost keyring is noticed."""
 
     line: str
@@ -90,19 +97,21 @@ class KeyRecord:
     created_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class KeptAnswer(Record, frozen=True):
     """The sealed answer to a request that carried an Idempotency-Key."""
 
     digest: bytes
-    box: bytes = field(repr=False)
+    box: bytes
     key_version: int
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Record, frozen=True):
     """What a session must know of its person: until when the profile lives, and strings no claim may equal."""
 
     expires_at: int | None
-    strings: frozenset[str] = field(repr=False)
+    strings: frozenset[str]
+
+    def __repr__(self) -> str:
+        """Show nothing: the strings are the person's own."""
+        return "<Person>"

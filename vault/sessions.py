@@ -5,11 +5,13 @@ docs/sessions.md with their reasons; the atomic ones are promises of ``vault.por
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from vault import config
 from vault.claims import ClaimsPolicy
@@ -29,6 +31,10 @@ TOUCH_STEP = 60_000
 
 #: How often a change of claims is tried again when another one was faster.
 TRIES = 8
+
+#: Opened claims that are kept, so that a busy session is opened once: about 500 bytes each. Which session
+#: is alive is never kept, it is read each time.
+MOST_OPENED = 10_000
 
 #: The most sessions that one list shows.
 MOST_LISTED = 1000
@@ -91,6 +97,7 @@ class Sessions:
         self._answers = answers
         self._clock = clock
         self._settings = settings
+        self._opened = lru_cache(MOST_OPENED)(self._unseal)
 
     async def open(self, wanted: Wanted, attempt: Attempt | None = None) -> OpenedSession:
         """Open a session under a fresh id.
@@ -276,8 +283,12 @@ class Sessions:
         return self._sealer.seal("session", handle, plaintext)
 
     def _open(self, row: SessionRow) -> bytes:
+        # Kept by handle and box together: a box that was moved to another session is opened, and fails, anew.
+        return self._opened(row.handle, row.box)
+
+    def _unseal(self, handle: str, box: bytes) -> bytes:
         # Bound to the handle, which a rotation keeps, and not to the digest, which it changes.
-        return self._sealer.open("session", row.handle, row.box)
+        return self._sealer.open("session", handle, box)
 
     def _view(self, row: SessionRow, now: int) -> SessionView:
         return SessionView(

@@ -2,9 +2,10 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
+
+from msgspec.structs import replace
 
 from vault.errors import KeyringError
 from vault.ports import NewProfile

@@ -1,7 +1,7 @@
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.stores.endings import opened
 from tests.stores.rows import HOUR, NOW, PERSON, Keeper, a_session, a_successor

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests.stores.rows import NOW, Keeper, a_key_record, a_new_profile, a_session, a_tag
 from vault.ports import Stores

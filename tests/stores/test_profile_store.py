@@ -1,7 +1,7 @@
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.stores.endings import Bury, dead_owners, expire, stored
 from tests.stores.rows import HOUR, NOW, Keeper, a_new_profile, a_profile, a_tag

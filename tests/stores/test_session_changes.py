@@ -1,5 +1,6 @@
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tests.stores.endings import Ending, endings, opened, people
 from tests.stores.rows import HOUR, MINUTE, NOW, PERSON, a_session, a_successor

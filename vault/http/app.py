@@ -6,11 +6,14 @@ from vault.http import health, native
 from vault.http.envelope import envelope
 from vault.http.metrics import Metrics
 from vault.installation import Vault
+from vault.logs import RequestLog
 
 
 def make_app(vault: Vault) -> web.Application:
     """Return the application that serves one vault; the vault stays its owner's to close."""
     metrics = Metrics(vault)
-    app = web.Application(middlewares=[envelope(metrics, log_requests=vault.config.log.requests)])
+    settings = vault.config.log
+    log = RequestLog(settings.format) if settings.requests and settings.level in ("debug", "info") else None
+    app = web.Application(middlewares=[envelope(metrics, log)])
     app.add_routes([*native.routes(vault), *health.routes(vault, metrics)])
     return app

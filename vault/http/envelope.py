@@ -12,15 +12,15 @@ from aiohttp.typedefs import Middleware
 from vault.errors import BoxError, VaultError
 from vault.http.metrics import Metrics
 from vault.http.problems import plain_problem, problem
-from vault.logs import RequestContext, current_request
+from vault.logs import RequestContext, RequestLog, current_request
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 UNMATCHED = "unmatched"
 
 
-def envelope(metrics: Metrics, *, log_requests: bool) -> Middleware:
-    """Return the one middleware of the service."""
+def envelope(metrics: Metrics, log: RequestLog | None) -> Middleware:
+    """Return the one middleware of the service; without a ``log`` it writes no line a request."""
     # Our own ids: one taken from a header could carry a token or a value into the log.
     process, numbers = secrets.token_hex(4), itertools.count(1)
 
@@ -39,14 +39,8 @@ def envelope(metrics: Metrics, *, log_requests: bool) -> Middleware:
             seconds = time.perf_counter() - started
             route = _template(request)
             metrics.answered(route, request.method, response.status, seconds)
-            if log_requests:
-                structlog.get_logger().info(
-                    "request",
-                    route=route,
-                    method=request.method,
-                    status=response.status,
-                    milliseconds=round(seconds * 1000, 3),
-                )
+            if log:
+                log.write(context, route, request.method, response.status, seconds)
             return response
         finally:
             current_request.reset(reset)

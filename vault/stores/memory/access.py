@@ -1,6 +1,6 @@
 """Access keys."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vault.records import AccessKeyRow
 

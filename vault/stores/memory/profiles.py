@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from vault.errors import Duplicate
 from vault.ports import AnswerKeeper, NewProfile

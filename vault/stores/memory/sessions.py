@@ -1,8 +1,9 @@
 """Sessions and epochs."""
 
 from collections import Counter
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from vault.errors import SessionLimit, SessionNotFound
 from vault.ports import AnswerKeeper

@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import astuple
+
+from msgspec.structs import astuple
 
 from vault.errors import Duplicate
 from vault.ports import AnswerKeeper, NewProfile

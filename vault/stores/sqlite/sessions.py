@@ -5,8 +5,9 @@ verdict: a request that runs beside a logout cannot bring the session back.
 """
 
 import sqlite3
-from dataclasses import astuple
 from typing import Literal
+
+from msgspec.structs import astuple
 
 from vault.errors import SessionLimit, SessionNotFound
 from vault.ports import AnswerKeeper
