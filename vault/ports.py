@@ -134,7 +134,7 @@ class SessionStore(AnswerStore, Protocol):
         ...
 
     async def find(self, digest: bytes) -> SessionRow | None:
-        """Return the row with ``current_epoch`` filled in (-1 when closed), alive or not. The hot path."""
+        """Return the row, alive or not. The hot path."""
         ...
 
     async def touch(self, digest: bytes, now: int) -> SessionRow | None:
@@ -166,7 +166,11 @@ class SessionStore(AnswerStore, Protocol):
         ...
 
     async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
-        """Bump the person's epoch; a live session with ``keep_handle`` is carried into the new epoch."""
+        """Bump the person's epoch and delete the person's sessions, in one transaction.
+
+        One with ``keep_handle`` is carried into the new epoch. What is being opened with the older epoch is
+        refused by its own ``insert``.
+        """
         ...
 
     async def close(self, user_token: str, now: int) -> None:
@@ -178,7 +182,7 @@ class SessionStore(AnswerStore, Protocol):
         ...
 
     async def count_live(self, now: int) -> int:
-        """Return how many sessions have not expired (those revoked by epoch may still be counted)."""
+        """Return how many sessions are alive at ``now``."""
         ...
 
     async def purge(self, now: int, limit: int) -> int:

@@ -46,8 +46,7 @@ class ProfileRow(Record, frozen=True):
 class SessionRow(Record, frozen=True):
     """One session. ``idle_expires_at`` never passes ``expires_at``, so it alone is the effective end.
 
-    ``epoch`` is the person's epoch when the session was opened and ``current_epoch`` what it is now;
-    where they differ, everything of that person was revoked in between.
+    ``epoch`` is the person's epoch, which is always that of the store: bumping it deletes the sessions before it.
     """
 
     digest: bytes
@@ -63,11 +62,10 @@ class SessionRow(Record, frozen=True):
     last_seen_at: int
     expires_at: int
     idle_expires_at: int
-    current_epoch: int = 0
 
     def is_alive(self, now: int) -> bool:
         """Whether the session may be used: dead at the very millisecond of its end."""
-        return now < self.idle_expires_at and self.epoch == self.current_epoch
+        return now < self.idle_expires_at
 
 
 class AccessKeyRow(Record, frozen=True):

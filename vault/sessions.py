@@ -122,7 +122,7 @@ class Sessions:
         row = SessionRow(
             session_digest(session_id), handle, wanted.user_token, *sealed, epoch, lifetime, idle,
             created_at=now, authenticated_at=now, last_seen_at=now,
-            expires_at=expires_at, idle_expires_at=min(now + idle, expires_at), current_epoch=epoch,
+            expires_at=expires_at, idle_expires_at=min(now + idle, expires_at),
         )  # fmt: skip
         opened = OpenedSession(session_id, self._view(row, now))
 
@@ -236,10 +236,8 @@ class Sessions:
         row = await self._store.find(session_digest(session_id)) if is_session_id(session_id) else None
         if row is not None and row.is_alive(now):
             return row
-        reason = "unknown" if row is None else "revoked" if row.epoch != row.current_epoch else "expired"
-        structlog.get_logger().info(
-            "session.refused", reason=reason
-        )  # for the operator; callers see one answer
+        # For the operator; callers see one answer. What was revoked or rotated away is unknown, for good.
+        structlog.get_logger().info("session.refused", reason="unknown" if row is None else "expired")
         raise SessionNotFound
 
     async def _touch(self, row: SessionRow, now: int) -> SessionRow:

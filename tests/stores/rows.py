@@ -14,6 +14,7 @@ from vault.tokens import new_handle, new_user_token
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 NOW = 1_800_000_000_000
 PERSON = "0b0c9a5e-6f0e-4d39-8a53-0e6d2c1f7a10"
 

@@ -1,6 +1,6 @@
 from msgspec.structs import replace
 
-from tests.stores.rows import NOW, Keeper, a_key_record, a_new_profile, a_session, a_tag
+from tests.stores.rows import DAY, NOW, Keeper, a_key_record, a_new_profile, a_session, a_tag
 from vault.ports import Stores
 from vault.records import KeyRecord
 
@@ -52,9 +52,8 @@ async def test_dead_rows_still_need_their_keys(stores: Stores) -> None:
     new = a_new_profile(a_tag("ann@example.org", version=7), key_version=1)
     await stores.profiles.insert([new], NOW)
     await stores.profiles.note_erasure(new.row.token, NOW)
-    session = a_session(NOW, key_version=3)
-    await stores.sessions.insert(session, 0, "refuse", NOW)
-    await stores.sessions.revoke_all(session.user_token or "", None, NOW)
+    expired = a_session(NOW - 2 * DAY, key_version=3)
+    await stores.sessions.insert(expired, 0, "refuse", NOW - 2 * DAY)
 
     assert await stores.keys.versions_in_use() == {"data": {1, 3}, "index": {7}}
 

@@ -1,12 +1,18 @@
 """One application: the faces, the service's own state, and the envelope around all answers."""
 
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
 from aiohttp import web
 
 from vault.http import health, native
-from vault.http.envelope import envelope
+from vault.http.envelope import Envelope
 from vault.http.metrics import Metrics
 from vault.installation import Vault
 from vault.logs import RequestLog
+
+#: The route of whatever no face knows.
+UNMATCHED = "/{unmatched:.*}"
 
 
 def make_app(vault: Vault) -> web.Application:
@@ -14,6 +20,37 @@ def make_app(vault: Vault) -> web.Application:
     metrics = Metrics(vault)
     settings = vault.config.log
     log = RequestLog(settings.format) if settings.requests and settings.level in ("debug", "info") else None
-    app = web.Application(middlewares=[envelope(metrics, log)])
-    app.add_routes([*native.routes(vault), *health.routes(vault, metrics)])
+    envelope = Envelope(metrics, log)
+    routes = [
+        *native.routes(vault),
+        *health.routes(vault, metrics),
+        web.route("*", UNMATCHED, _refuse_unmatched),  # the last: what no other has taken
+    ]
+    app = web.Application()
+    if log is not None:
+        app.on_cleanup.append(_flushing(log))
+    app.add_routes(
+        [
+            web.RouteDef(each.method, each.path, envelope.around(each.handler, each.path), each.kwargs)
+            for each in routes
+        ]
+    )
     return app
+
+
+def _flushing(log: RequestLog) -> Callable[[web.Application], Awaitable[None]]:
+    async def flush(_: web.Application) -> None:
+        log.flush()
+
+    return flush
+
+
+async def _refuse_unmatched(request: web.Request) -> NoReturn:
+    """Tell a path that does not exist from a method that its path does not have (RFC 9110, 15.5.6)."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        if resource.canonical != "/{unmatched}":
+            allowed |= (await resource.resolve(request))[1]
+    if allowed:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+    raise web.HTTPNotFound

@@ -21,7 +21,7 @@ PREFIX = "/api/v1"
 _BEARER = "bearer "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would make a look-up dearer
 class Call:
     """A request whose caller was let in and whose body was read. ``body`` is what its schema loaded."""
 

@@ -50,7 +50,7 @@ async def create_batch(call: Call) -> web.Response:
 
 async def read(call: Call) -> web.Response:
     """Open a profile, whole or some fields."""
-    query = load(_PROFILE_QUERY, dict(call.request.query))
+    query = load(_PROFILE_QUERY, dict(call.request.query)) if call.request.query_string else {}
     profile = await call.vault.profiles.get(call.request.match_info["token"])
     wanted = query.get("fields_")
     content = profile.content if wanted is None else project(profile.content, wanted.split(","))

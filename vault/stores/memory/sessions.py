@@ -48,12 +48,12 @@ class MemorySessions(MemoryAnswers):
         self.sessions[row.digest] = row
 
     async def find(self, digest: bytes) -> SessionRow | None:
-        """Look the session up, and its person's epoch with it."""
-        return self._find(digest)
+        """Look the session up."""
+        return self.sessions.get(digest)
 
     async def touch(self, digest: bytes, now: int) -> SessionRow | None:
         """Slide the idle window, never past the end."""
-        row = self._find(digest)
+        row = self.sessions.get(digest)
         if row is None or not row.is_alive(now):
             return None
         ends = min(now + row.idle_timeout, row.expires_at)
@@ -79,9 +79,7 @@ class MemorySessions(MemoryAnswers):
 
     async def revoke(self, digest: bytes) -> SessionRow | None:
         """Remove the session, alive or not."""
-        row = self._find(digest)
-        self.sessions.pop(digest, None)
-        return row
+        return self.sessions.pop(digest, None)
 
     async def revoke_handle(self, handle: str, user_token: str | None = None) -> bool:
         """Scan for the handle; another person's session stays."""
@@ -93,20 +91,20 @@ class MemorySessions(MemoryAnswers):
         return drop(self.sessions, found, 1) == 1
 
     async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
-        """Bump the epoch, unless it is closed."""
+        """Bump the epoch, unless it is closed, and remove all sessions but the kept one."""
         epoch = self._epoch(user_token)
         if epoch == _CLOSED:
             return
-        kept = [row for row in self._live_of(user_token, now) if row.handle == keep_handle]
         self.epochs[user_token] = epoch + 1
+        kept = [row for row in self._live_of(user_token, now) if row.handle == keep_handle]
+        self._drop_all_of(user_token)
         for row in kept:
             self.sessions[row.digest] = replace(row, epoch=epoch + 1)
 
     async def close(self, user_token: str, now: int) -> None:
         """Close the epoch and remove the sessions."""
         self.epochs[user_token] = _CLOSED
-        theirs = (digest for digest, row in self.sessions.items() if row.user_token == user_token)
-        drop(self.sessions, theirs)
+        self._drop_all_of(user_token)
 
     async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
         """Scan for the person's sessions."""
@@ -119,7 +117,7 @@ class MemorySessions(MemoryAnswers):
 
     async def purge(self, now: int, limit: int) -> int:
         """Scan for dead sessions."""
-        dead = (digest for digest, row in self.sessions.items() if not self._current(row).is_alive(now))
+        dead = (digest for digest, row in self.sessions.items() if not row.is_alive(now))
         return drop(self.sessions, dead, limit)
 
     async def census(self) -> dict[int, int]:
@@ -129,21 +127,17 @@ class MemorySessions(MemoryAnswers):
     def _epoch(self, user_token: str | None) -> int:
         return self.epochs.get(user_token, 0) if user_token else 0
 
-    def _current(self, row: SessionRow) -> SessionRow:
-        return replace(row, current_epoch=self._epoch(row.user_token))
-
-    def _find(self, digest: bytes) -> SessionRow | None:
-        row = self.sessions.get(digest)
-        return self._current(row) if row else None
-
     def _unchanged(self, row: SessionRow, now: int) -> SessionRow | None:
         """Return what is stored of ``row``, if it is alive and still has its box."""
-        stored = self._find(row.digest)
+        stored = self.sessions.get(row.digest)
         return stored if stored and stored.is_alive(now) and stored.box == row.box else None
 
     def _live_of(self, user_token: str, now: int) -> list[SessionRow]:
-        theirs = (self._current(row) for row in self.sessions.values() if row.user_token == user_token)
+        theirs = (row for row in self.sessions.values() if row.user_token == user_token)
         return [row for row in theirs if row.is_alive(now)]
+
+    def _drop_all_of(self, user_token: str) -> None:
+        drop(self.sessions, [digest for digest, row in self.sessions.items() if row.user_token == user_token])
 
     def _surplus(self, user_token: str | None, limit: int, now: int) -> list[SessionRow]:
         """Return the live sessions that leave no room for one more: those seen longest ago."""

@@ -14,7 +14,10 @@ from vault.ports import AnswerKeeper
 from vault.records import SessionRow
 from vault.stores.sqlite.answers import SqliteAnswers, keep, refuse_if_answered
 
-_FIND = "SELECT * FROM sessions_now WHERE digest = ?"
+_FIND = (
+    "SELECT digest, handle, user_token, box, key_version, epoch, lifetime, idle_timeout, created_at,"
+    " authenticated_at, last_seen_at, expires_at, idle_expires_at FROM sessions WHERE digest = ?"
+)
 
 
 class SqliteSessions(SqliteAnswers):
@@ -47,7 +50,7 @@ class SqliteSessions(SqliteAnswers):
                 " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
                 " WHERE ?6 >= 0 AND ?6 = coalesce((SELECT CASE WHEN closed_at IS NOT NULL THEN -1 ELSE epoch END"
                 " FROM epochs WHERE user_token = ?3), 0)",
-                astuple(row)[:13],
+                astuple(row),
             )
             if inserted.rowcount == 0:
                 raise SessionNotFound
@@ -59,7 +62,7 @@ class SqliteSessions(SqliteAnswers):
         await self._database.writer.run(work)
 
     async def find(self, digest: bytes) -> SessionRow | None:
-        """Read one row and its person's epoch, in the loop: the hot path."""
+        """Read one row, in the loop: the hot path."""
         row = self._database.one(_FIND, (digest,))
         return SessionRow(*row) if row else None
 
@@ -69,8 +72,7 @@ class SqliteSessions(SqliteAnswers):
         def work(connection: sqlite3.Connection) -> SessionRow | None:
             connection.execute(
                 "UPDATE sessions SET last_seen_at = ?2, idle_expires_at = min(?2 + idle_timeout, expires_at)"
-                " WHERE digest = ?1 AND EXISTS (SELECT 1 FROM sessions_now AS n WHERE n.digest = ?1"
-                " AND n.idle_expires_at > ?2 AND n.epoch = n.current_epoch)",
+                " WHERE digest = ?1 AND idle_expires_at > ?2",
                 (digest, now),
             )
             row = connection.execute(_FIND, (digest,)).fetchone()
@@ -84,9 +86,8 @@ class SqliteSessions(SqliteAnswers):
         return await self._database.writer.run(
             lambda connection: (
                 connection.execute(
-                    "UPDATE sessions SET box = ?3, key_version = ?4 WHERE digest = ?1 AND box = ?2"
-                    " AND EXISTS (SELECT 1 FROM sessions_now AS n WHERE n.digest = ?1"
-                    " AND n.idle_expires_at > ?5 AND n.epoch = n.current_epoch)",
+                    "UPDATE sessions SET box = ?3, key_version = ?4"
+                    " WHERE digest = ?1 AND box = ?2 AND idle_expires_at > ?5",
                     (row.digest, row.box, box, key_version, now),
                 ).rowcount
                 == 1
@@ -100,9 +101,7 @@ class SqliteSessions(SqliteAnswers):
                 connection.execute(
                     "UPDATE sessions SET digest = ?4, box = ?5, key_version = ?6, authenticated_at = ?7,"
                     " last_seen_at = ?8, expires_at = ?9, idle_expires_at = ?10"
-                    " WHERE digest = ?1 AND box = ?2"
-                    " AND EXISTS (SELECT 1 FROM sessions_now AS n WHERE n.digest = ?1"
-                    " AND n.idle_expires_at > ?3 AND n.epoch = n.current_epoch)",
+                    " WHERE digest = ?1 AND box = ?2 AND idle_expires_at > ?3",
                     (
                         old.digest,
                         old.box,
@@ -143,25 +142,23 @@ class SqliteSessions(SqliteAnswers):
         )
 
     async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
-        """Bump the epoch: one row, however many sessions there are."""
+        """Bump the epoch, and delete all but the kept one."""
 
         def work(connection: sqlite3.Connection) -> None:
-            kept = connection.execute(
-                "SELECT digest FROM sessions_now WHERE handle = ? AND user_token = ?"
-                " AND idle_expires_at > ? AND epoch = current_epoch",
-                (keep_handle, user_token, now),
-            ).fetchone()
             connection.execute(
-                "INSERT INTO epochs (user_token, epoch, is_stale) VALUES (?, 1, 1)"
-                " ON CONFLICT (user_token) DO UPDATE SET epoch = epoch + 1, is_stale = 1",
+                "INSERT INTO epochs (user_token, epoch) VALUES (?, 1)"
+                " ON CONFLICT (user_token) DO UPDATE SET epoch = epoch + 1",
                 (user_token,),
             )
-            if kept:
-                connection.execute(
-                    "UPDATE sessions SET epoch = (SELECT epoch FROM epochs WHERE user_token = ?)"
-                    " WHERE digest = ?",
-                    (user_token, kept[0]),
-                )
+            connection.execute(
+                "DELETE FROM sessions WHERE user_token = ? AND (handle IS NOT ? OR idle_expires_at <= ?)",
+                (user_token, keep_handle, now),
+            )
+            connection.execute(
+                "UPDATE sessions SET epoch = (SELECT epoch FROM epochs WHERE user_token = ?1)"
+                " WHERE user_token = ?1",
+                (user_token,),
+            )
 
         await self._database.writer.run(work)
 
@@ -181,8 +178,9 @@ class SqliteSessions(SqliteAnswers):
     async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
         """Read by the index on person."""
         rows = await self._database.all(
-            "SELECT * FROM sessions_now WHERE user_token = ? AND idle_expires_at > ? AND epoch = current_epoch"
-            " ORDER BY created_at DESC, handle LIMIT ?",
+            "SELECT digest, handle, user_token, box, key_version, epoch, lifetime, idle_timeout, created_at,"
+            " authenticated_at, last_seen_at, expires_at, idle_expires_at FROM sessions"
+            " WHERE user_token = ? AND idle_expires_at > ? ORDER BY created_at DESC, handle LIMIT ?",
             (user_token, now, limit),
         )
         return [SessionRow(*row) for row in rows]
@@ -193,25 +191,16 @@ class SqliteSessions(SqliteAnswers):
         return int(rows[0][0])
 
     async def purge(self, now: int, limit: int) -> int:
-        """Delete the expired by the index on end, then what older epochs left."""
-
-        def work(connection: sqlite3.Connection) -> int:
-            purged = connection.execute(
-                "DELETE FROM sessions WHERE digest IN"
-                " (SELECT digest FROM sessions WHERE idle_expires_at <= ? ORDER BY idle_expires_at LIMIT ?)",
-                (now, limit),
-            ).rowcount
-            purged += connection.execute(
-                "DELETE FROM sessions WHERE digest IN (SELECT s.digest FROM epochs AS e"
-                " JOIN sessions AS s ON s.user_token = e.user_token"
-                " WHERE e.is_stale = 1 AND s.epoch <> e.epoch LIMIT ?)",
-                (limit - purged,),
-            ).rowcount
-            if purged < limit:
-                connection.execute("UPDATE epochs SET is_stale = 0 WHERE is_stale = 1")
-            return purged
-
-        return await self._database.writer.run(work)
+        """Delete the expired by the index on end."""
+        return await self._database.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM sessions WHERE digest IN"
+                    " (SELECT digest FROM sessions WHERE idle_expires_at <= ? ORDER BY idle_expires_at LIMIT ?)",
+                    (now, limit),
+                ).rowcount
+            )
+        )
 
     async def census(self) -> dict[int, int]:
         """Count by the index on key version."""
@@ -229,8 +218,8 @@ def _make_room(
 ) -> None:
     """Keep the person's live sessions within the limit: end those seen longest ago, or refuse the new one."""
     others = connection.execute(
-        "SELECT digest FROM sessions_now WHERE user_token = ? AND digest <> ? AND idle_expires_at > ?"
-        " AND epoch = current_epoch ORDER BY last_seen_at DESC, created_at DESC",
+        "SELECT digest FROM sessions WHERE user_token = ? AND digest <> ? AND idle_expires_at > ?"
+        " ORDER BY last_seen_at DESC, created_at DESC",
         (new.user_token, new.digest, now),
     ).fetchall()
     if len(others) < limit:

@@ -18,22 +18,13 @@ CREATE INDEX sessions_by_person ON sessions (user_token) WHERE user_token IS NOT
 CREATE INDEX sessions_by_end ON sessions (idle_expires_at);
 CREATE INDEX sessions_by_key_version ON sessions (key_version);
 
--- A person's epoch: bumping it ends every session opened before. Closed is for good (the person was erased).
--- is_stale: sessions of older epochs may still lie in the table and wait for the sweeper.
+-- A person's epoch. Bumping it deletes the sessions opened before, in the same transaction, and refuses those
+-- that are being opened with the older one. Closed is for good: the person was erased.
 CREATE TABLE epochs (
     user_token TEXT    PRIMARY KEY,
     epoch      INTEGER NOT NULL,
-    closed_at  INTEGER,
-    is_stale   INTEGER NOT NULL DEFAULT 0
+    closed_at  INTEGER
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX epochs_stale ON epochs (is_stale) WHERE is_stale = 1;
-
--- Sessions beside their person's epoch as it is now; -1, which no session has, once it is closed.
-CREATE VIEW sessions_now AS
-SELECT s.digest, s.handle, s.user_token, s.box, s.key_version, s.epoch, s.lifetime, s.idle_timeout,
-       s.created_at, s.authenticated_at, s.last_seen_at, s.expires_at, s.idle_expires_at,
-       CASE WHEN e.closed_at IS NOT NULL THEN -1 ELSE coalesce(e.epoch, 0) END AS current_epoch
-FROM sessions AS s LEFT JOIN epochs AS e ON e.user_token = s.user_token;
 
 -- Sealed answers to requests that carried an Idempotency-Key.
 CREATE TABLE answers (
