@@ -22,8 +22,9 @@ from vault.tokens import is_user_token, new_user_token
 Content = dict[str, Any]
 Change = Callable[[Content], Content]
 
-#: How often a change without If-Match is tried again when another writer was faster.
-TRIES = 8
+#: How often a change without If-Match is tried again when another writer was faster: one of those who race for a
+#: profile wins each time, so this many may.
+TRIES = 100
 
 #: Profiles of a batch that are sealed between two breaths of the event loop: about two milliseconds.
 ENTRIES_A_BREATH = 64
@@ -150,15 +151,11 @@ class Profiles:
         row = await self._living(token)
         return Profile(_head(row), self._open(row))
 
-    async def replace(
-        self, token: str, content: Content, expires_in: int | None, if_match: Sequence[int] | None
-    ) -> ProfileHead:
+    async def replace(self, token: str, content: Content, if_match: Sequence[int] | None) -> ProfileHead:
         """Put new content in place of all of the old. Errors as ``change``."""
-        return await self.change(token, lambda _: content, if_match, expires_in)
+        return await self.change(token, lambda _: content, if_match)
 
-    async def change(
-        self, token: str, change: Change, if_match: Sequence[int] | None, expires_in: int | None = None
-    ) -> ProfileHead:
+    async def change(self, token: str, change: Change, if_match: Sequence[int] | None) -> ProfileHead:
         """Apply a pure function to the content and store what it returns as the next revision.
 
         ``if_match`` lists the revisions the caller has seen: ``RevisionMismatch`` if it is none of them, now
@@ -179,7 +176,7 @@ class Profiles:
                 row.revision + 1,
                 row.created_at,
                 now,
-                row.expires_at if expires_in is None else self._end(expires_in, now),
+                row.expires_at,
             )
             if await self._store.replace(changed, self._index.profile_tags(content), row.revision):
                 return _head(changed)

@@ -29,8 +29,8 @@ Claims = Mapping[str, Any]
 #: so that a busy session costs one write a minute. A session may therefore end up to one step early, never late.
 TOUCH_STEP = 60_000
 
-#: How often a change of claims is tried again when another one was faster.
-TRIES = 8
+#: How often a change of claims is tried again when another one was faster: this many may race for a session.
+TRIES = 100
 
 #: Opened claims that are kept, so that a busy session is opened once: about 500 bytes each. Which session
 #: is alive is never kept, it is read each time.

@@ -17,6 +17,9 @@ from vault.errors import Malformed, TooLarge, UnsupportedMediaType
 #: Whole numbers beyond these do not survive other JSON implementations, nor our encoder.
 LEAST_INTEGER, MOST_INTEGER = -(2**63), 2**64 - 1
 
+#: What aiohttp decodes everywhere; another coding would be taken for the text itself.
+CODINGS = ("identity", "gzip", "deflate")
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -30,6 +33,10 @@ async def read_json(
     """
     if request.content_type not in media_types:
         raise UnsupportedMediaType(f"Send the body as {' or '.join(media_types)}.")
+    if request.headers.get("Content-Encoding", "identity").lower() not in CODINGS:
+        raise UnsupportedMediaType(
+            f"Send the body without Content-Encoding, or as one of {', '.join(CODINGS)}."
+        )
     body = await _read(request, limit)
     return body, decode(body, depth)
 
@@ -71,15 +78,10 @@ async def _read(request: web.Request, limit: int) -> bytes:
 def _deeper_than(value: Any, levels: int) -> bool:
     layer = [value]
     for _ in range(levels + 1):
-        layer = [
-            inner
-            for outer in layer
-            if type(outer) in (dict, list)
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) in (dict, list)
-        ]
+        layer = [each for each in layer if type(each) in (dict, list)]
         if not layer:
             return False
+        layer = [inner for outer in layer for inner in (outer.values() if type(outer) is dict else outer)]
     return True
 
 

@@ -14,7 +14,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 import vault
 from vault.http.native.operation import PREFIX, Operation
-from vault.http.native.schemas import Problem
+from vault.http.native.schemas import Lookup, Problem
 from vault.http.problems import MEDIA_TYPE, STATUS
 
 #: What any call may answer, and what any call with a body may.
@@ -75,6 +75,8 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     for operation in operations:
         spec.path(PREFIX + operation.path, operations={operation.method.lower(): _describe(operation)})
     document: dict[str, Any] = spec.to_dict()
+    # marshmallow has no word for a bound on the number of members.
+    document["components"]["schemas"]["Lookup"] |= Lookup.constraints
     return document
 
 
@@ -88,7 +90,10 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "responses": _responses(operation),
     }
     if operation.body:
-        content = {media: {"schema": schema} for media, schema in operation.body.schemas.items()}
+        content = {
+            media: {"schema": schema, **({"example": schema.example} if hasattr(schema, "example") else {})}
+            for media, schema in operation.body.schemas.items()
+        }
         described["requestBody"] = {"required": True, "content": content}
     return described
 

@@ -131,12 +131,20 @@ def _attempt(request: web.Request, operation: Operation, caller: Caller, raw: by
 
 
 def _flat(messages: Any, path: str = "") -> list[tuple[str, str]]:
-    """Turn marshmallow's nested messages into (path, sentence) pairs."""
+    """Turn marshmallow's nested messages into (path, sentence) pairs.
+
+    Its "_schema" stands for the whole, unless the caller sent a field of that name.
+    """
     if isinstance(messages, dict):
         return [
             pair
             for name, inner in messages.items()
-            for pair in _flat(inner, path if name == "_schema" else f"{path}.{name}" if path else str(name))
+            for pair in _flat(
+                inner,
+                path
+                if (name, inner) == ("_schema", ["Invalid input type."])
+                else f"{path}.{name}".lstrip("."),
+            )
         ]
     sentences = messages if isinstance(messages, list) else [messages]
     return [(path or "body", " ".join(str(sentence) for sentence in sentences))]

@@ -60,7 +60,7 @@ async def read(call: Call) -> web.Response:
 async def replace(call: Call) -> web.Response:
     """Replace a profile whole."""
     head = await call.vault.profiles.replace(
-        call.request.match_info["token"], call.body["profile"], call.body.get("expires_in"), _if_match(call)
+        call.request.match_info["token"], call.body["profile"], _if_match(call)
     )
     return answer(_present_head(head), headers=_etag(head))
 
@@ -129,9 +129,10 @@ def _etag(head: ProfileHead) -> dict[str, str]:
 
 def _if_match(call: Call) -> list[int] | None:
     """Return the revisions named in If-Match; None where any will do. A tag that is not ours matches nothing."""
-    header = call.request.headers.get("If-Match")
-    if header is None or header.strip() == "*":
+    lines = call.request.headers.getall("If-Match", None)
+    if lines is None or lines == ["*"]:
         return None
+    header = ",".join(lines)  # a list may come in several lines (RFC 9110, 5.3)
     # Weak tags never match here (RFC 9110, 13.1.1), so W/"3" must not be read as "3".
     tags = [_ETAG.fullmatch(tag.strip()) for tag in header.split(",")]
     return [int(tag[1]) for tag in tags if tag]
@@ -141,14 +142,13 @@ def _profile_body(limits: Limits) -> int:
     return limits.profile_body
 
 
-_NEW = json_body(_NEW_PROFILE, _profile_body)
 _NOT_FOUND = ("profile_not_found",)
 _CHANGE_REFUSALS = (*_NOT_FOUND, "duplicate", "revision_mismatch", "conflict")
 
 OPERATIONS = (
     Operation(
         "POST", "/profiles", create, "Keep a profile; get its user token",
-        scope="profiles:write", body=_NEW, status=201, answer=schemas.ProfileHead(),
+        scope="profiles:write", body=json_body(_NEW_PROFILE, _profile_body), status=201, answer=schemas.ProfileHead(),
         idempotent=True, refusals=("duplicate",),
     ),
     Operation(
@@ -167,8 +167,8 @@ OPERATIONS = (
     ),
     Operation(
         "PUT", "/profiles/{token}", replace, "Replace a profile",
-        scope="profiles:write", body=_NEW, answer=schemas.ProfileHead(), headers=schemas.IfMatch(),
-        refusals=_CHANGE_REFUSALS,
+        scope="profiles:write", body=json_body(schemas.Replacement(), _profile_body),
+        answer=schemas.ProfileHead(), headers=schemas.IfMatch(), refusals=_CHANGE_REFUSALS,
     ),
     Operation(
         "PATCH", "/profiles/{token}", patch, "Change parts of a profile (RFC 7396 or RFC 6902)",

@@ -1,6 +1,6 @@
 """The wire of the native API: what is read is validated by these, and the OpenAPI document is made from them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import (
     EXCLUDE,
@@ -16,7 +16,7 @@ from marshmallow import (
 from vault.tokens import is_user_token
 
 TOKEN_EXAMPLE = "7c9e6679-7425-4de4-944b-e07fc1f90ae7"  # noqa: S105 - an example
-SESSION_ID_EXAMPLE = "tvs_Zm9yIGRvY3VtZW50YXRpb24gb25seSwgbm90IGEga2V5"
+SESSION_ID_EXAMPLE = "tvs_Zm9yIGRvY3VtZW50YXRpb24gb25seSwgbm90IGFuIGl"
 HANDLE_EXAMPLE = "tsh_ZXhhbXBsZS1oYW5kbGUtMQ"
 PROFILE_EXAMPLE = {
     "email": "ada@example.org",
@@ -38,6 +38,15 @@ class Seconds(fields.Integer):
         if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class TrueOrFalse(fields.Boolean):
+    """true or false; 1 and "yes" are neither."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 class JsonObject(fields.Dict):
@@ -82,16 +91,26 @@ class NewProfile(Schema):
     )
 
 
+class Replacement(Schema):
+    """A profile in place of all of the old. When the person is erased by itself stays as it was."""
+
+    profile = JsonObject(required=True, metadata={"example": PROFILE_EXAMPLE})
+
+
 class NewProfiles(Schema):
     """Many profiles to keep. Each is judged on its own; the answers come in the same order."""
 
     profiles = fields.List(
-        fields.Raw(metadata={"type": "object", "example": {"profile": PROFILE_EXAMPLE}}), required=True
+        # Loaded one by one by NewProfile: one that is wrong must not spoil the others.
+        fields.Raw(allow_none=True, metadata={"type": "object", "example": {"profile": PROFILE_EXAMPLE}}),
+        required=True,
     )
 
 
 class MergePatch(Schema):
     """RFC 7396, applied to the profile: null removes, objects merge, all else replaces."""
+
+    example: ClassVar = {"first_name": None, "address": {"city": "Paris"}}
 
     class Meta:
         """Any members are welcome: they are the profile's."""
@@ -124,6 +143,9 @@ class JsonPatch(Schema):
 class Lookup(Schema):
     """Exactly one of the indexed values."""
 
+    constraints: ClassVar = {"minProperties": 1, "maxProperties": 1}
+    example: ClassVar = {"email": "ada@example.org"}
+
     email = fields.String(metadata={"example": "ada@example.org"})
     login = fields.String()
     phone = fields.String()
@@ -132,7 +154,7 @@ class Lookup(Schema):
     @validates_schema
     def _exactly_one(self, data: dict[str, Any], **_: Any) -> None:
         if len(data) != 1:
-            raise ValidationError("Name exactly one of email, login, phone, custom.")
+            raise ValidationError("Name exactly one of email, login, phone, custom.", field_name="body")
 
 
 class ProfileQuery(Schema):
@@ -247,9 +269,7 @@ class Rotation(Schema):
     """How to rotate. ``claims`` replaces all claims."""
 
     claims = JsonObject(metadata={"example": CLAIMS_EXAMPLE})
-    reauthenticated = fields.Boolean(
-        truthy={True},
-        falsy={False},
+    reauthenticated = TrueOrFalse(
         metadata={"description": "The person has just proved who they are: restarts the absolute lifetime."},
     )
 

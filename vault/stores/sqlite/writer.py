@@ -11,6 +11,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ class Writer:
         self._waiting: deque[_Job] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self._checkpoint_wanted = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
         self._task = asyncio.create_task(self._serve(), name="sqlite-writer")
 
@@ -66,8 +68,6 @@ class Writer:
         self._checkpoint_wanted = True
         self._wake.set()
 
-    _checkpoint_wanted = False
-
     async def close(self) -> None:
         """Finish every job that was accepted, then close the connection."""
         self._closing = True
@@ -81,7 +81,8 @@ class Writer:
             if not self._waiting:
                 if self._checkpoint_wanted:
                     self._checkpoint_wanted = False
-                    await self._in_thread("PRAGMA wal_checkpoint(TRUNCATE)")
+                    with suppress(sqlite3.Error):  # somebody is in the way: the next round will do it
+                        await self._in_thread("PRAGMA wal_checkpoint(TRUNCATE)")
                     continue
                 self._wake.clear()
                 await self._wake.wait()
@@ -145,4 +146,9 @@ class Writer:
         connection.execute("RELEASE job")
 
     async def _in_thread(self, statement: str) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.execute, statement)
+        def run() -> None:
+            self._connection.execute(
+                statement
+            ).fetchall()  # to its end: a statement in progress bars savepoints
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, run)
