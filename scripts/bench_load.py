@@ -7,7 +7,8 @@ its Content-Length.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -28,10 +29,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One round. Times in seconds; ``server_cpu`` and ``own_cpu`` are processor time."""
+    """One round. Times in seconds; ``server_cpu`` and ``own_cpu`` are processor time.
+
+    ``failures`` tells how often each status that is not 2xx came.
+    """
 
     requests: int
-    failures: int
+    failures: Mapping[str, int]
     elapsed: float
     server_cpu: float
     own_cpu: float
@@ -56,7 +60,7 @@ class _Round:
         self.source = source
         self.going = False
         self.busy = 0
-        self.failures = 0
+        self.failures = Counter[str]()
         self.latencies: list[float] = []
         self.broken: Exception | None = None
         self._idle = asyncio.Event()
@@ -70,7 +74,7 @@ class _Round:
     async def run(self, connections: "list[_Connection]", seconds: float) -> None:
         """Ask on all connections until the time is up, and wait for the last answers."""
         self._idle.clear()
-        self.failures, self.latencies, self.busy = 0, [], len(connections)
+        self.latencies, self.busy = [], len(connections)
         self.going = seconds > 0
         for connection in connections:
             connection.ask()
@@ -119,7 +123,7 @@ class _Connection(asyncio.Protocol):
         shared = self._round
         shared.latencies.append(time.perf_counter() - self._asked)
         if data[9:10] != b"2":
-            shared.failures += 1
+            shared.failures[data[9:12].decode()] += 1
         if shared.going:
             self.ask()
         else:

@@ -1,5 +1,6 @@
 """What the benchmark found: medians of rounds and of per-round ratios, as a table and as JSON."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -12,7 +13,7 @@ from rich.table import Table
 #: Columns that the table needs, where no terminal sets them.
 WIDTH = 110
 
-#: From this share of a core on, the load generator counts as the bottleneck if the server had time to spare.
+#: From this share of a core on, a process counts as busy.
 BUSY = 0.9
 
 
@@ -44,7 +45,7 @@ class Figures:
     cpu: float
     server_busy: float
     generator_busy: float
-    failures: int
+    failures: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,16 @@ class Line:
     def notes(self) -> list[str]:
         """Return in sentences what makes the line less than it seems."""
         told = []
+        # A base waits for nothing but the processor, so only a lack of it keeps the server from being busy.
+        if self.base_figures.generator_busy >= BUSY > self.base_figures.server_busy:
+            told.append(f"{self.base}: the load generator was the bottleneck; trust the CPU ratio alone.")
+        elif self.base_figures.server_busy < BUSY:
+            share = f"{self.base_figures.server_busy:.0%}"
+            told.append(f"{self.base}: the server had {share} of a core, so trust the CPU ratio alone.")
         for name, figures in ((self.base, self.base_figures), (self.route, self.figures)):
-            if figures.generator_busy >= BUSY > figures.server_busy:
-                told.append(f"{name}: the load generator was the bottleneck; trust the CPU ratio alone.")
             if figures.failures:
-                told.append(f"{name}: {figures.failures} answers were not 2xx; the figures mean nothing.")
+                counts = ", ".join(f"{count} with {status}" for status, count in figures.failures.items())
+                told.append(f"{name}: answered {counts}; the figures are not to be trusted.")
         return told
 
     def as_json(self) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _figures(samples: Sequence[Sample]) -> Figures:
         median(sample.cpu for sample in samples) * 1_000_000,
         median(sample.server_cpu / sample.elapsed for sample in samples),
         median(sample.own_cpu / sample.elapsed for sample in samples),
-        sum(sample.failures for sample in samples),
+        sum((Counter(sample.failures) for sample in samples), Counter[str]()),
     )
 
 

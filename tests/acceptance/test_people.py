@@ -196,6 +196,7 @@ def test_the_people_are_many_and_diverse() -> None:
         assert script.casefold() in text.casefold(), script
 
 
+@pytest.mark.timeout(300)  # ten seconds on two idle cores, a minute beside other work
 async def test_ten_thousand_people_and_their_sessions_survive_a_restart(program: Program) -> None:
     """Whatever was imported, looked up, logged in and logged out is exactly so after SIGTERM and a new start."""
     everybody = Imported()

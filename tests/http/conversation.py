@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +155,13 @@ async def open_session(client: Client, token: str | None = None, **more: Any) ->
     return body
 
 
+async def sign_in(client: Client) -> Scene:
+    """Keep a profile and open a session for it."""
+    token = await create(client, ADA)
+    session = await open_session(client, token, claims={"role": "reader"})
+    return Scene(token, session["session_id"], session["handle"])
+
+
 async def current(client: Client, session_id: str) -> ClientResponse:
     """Look a session up."""
     return await client.get(f"{PREFIX}/sessions/current", headers={"Session-Id": session_id})
@@ -166,11 +175,17 @@ async def listed(client: Client, token: str) -> list[str]:
 
 async def raw(client: Client, request: bytes) -> bytes:
     """Send bytes that no HTTP client would send, and return all bytes of the answer."""
-    reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
-    try:
-        writer.write(request)
-        await writer.drain()
-        return await asyncio.wait_for(reader.read(), 10)
-    finally:
-        writer.close()
-        await writer.wait_closed()
+
+    def exchange() -> bytes:
+        # A plain socket: the server may answer and close before it has read everything, and then an event
+        # loop that is still writing throws the answer away.
+        answered = b""
+        with socket.create_connection((client.server.host, client.server.port), timeout=10) as connection:
+            with suppress(ConnectionError):
+                connection.sendall(request)
+            with suppress(ConnectionError):
+                while piece := connection.recv(65_536):
+                    answered += piece
+        return answered
+
+    return await asyncio.to_thread(exchange)

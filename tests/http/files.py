@@ -21,3 +21,8 @@ def contents(data: Path) -> dict[str, list[tuple[Any, ...]]]:
 def counts(data: Path) -> dict[str, int]:
     """Return how many rows each table holds."""
     return {table: len(rows) for table, rows in contents(data).items()}
+
+
+def all_bytes(data: Path) -> bytes:
+    """Return every byte of the database files and what SQLite keeps beside them."""
+    return b"".join(path.read_bytes() for path in sorted(data.glob("*.db*")))

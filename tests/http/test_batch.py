@@ -27,15 +27,14 @@ async def test_a_batch_succeeds_in_parts_and_in_order(client: Client, clock: Fak
         {"profile": {}, "expires_in": 1.9},
         {"profiles": {}},
         "secret text",
-        None,
         {"profile": {"n": 11}},
     ]
     response = await client.post(BATCH, json={"profiles": entries})
     body = await answer(response)
 
-    assert (body["created"], body["failed"]) == (3, 8)
+    assert (body["created"], body["failed"]) == (3, 7)
     assert [result.get("error", {}).get("code") for result in body["results"]] == [
-        *(None, "duplicate", None, "duplicate"), *["invalid"] * 6, None
+        *(None, "duplicate", None, "duplicate"), *["invalid"] * 5, None
     ]  # fmt: skip
     fields = [list(result["error"]["errors"]) for result in body["results"] if "error" in result]
     assert fields == [
@@ -45,7 +44,6 @@ async def test_a_batch_succeeds_in_parts_and_in_order(client: Client, clock: Fak
         ["login"],
         ["expires_in"],
         ["profile", "profiles"],
-        ["body"],
         ["body"],
     ]
     assert "secret text" not in await response.text()
@@ -58,6 +56,16 @@ async def test_a_batch_succeeds_in_parts_and_in_order(client: Client, clock: Fak
     clock.advance(60)
     statuses = [(await client.get(f"{PREFIX}/profiles/{token}")).status for token in tokens]
     assert statuses == [200, 404, 200]
+
+
+@pytest.mark.parametrize("entry", [None, "text", 5, [], True], ids=repr)
+async def test_an_entry_that_is_no_object_fails_alone(client: Client, entry: Any) -> None:
+    """The entries beside it are kept."""
+    body = await answer(
+        await client.post(BATCH, json={"profiles": [{"profile": {}}, entry, {"profile": {}}]})
+    )
+    assert (body["created"], body["failed"]) == (2, 1)
+    assert [list(result) for result in body["results"]] == [["token"], ["error"], ["token"]]
 
 
 async def test_an_entry_that_fails_leaves_nothing(client: Client, data: Path) -> None:
@@ -96,7 +104,7 @@ async def test_a_batch_may_hold_5000_profiles(client: Client, data: Path) -> Non
 async def test_a_batch_of_5001_is_refused_whole(client: Client, data: Path) -> None:
     """One too many, and none is kept."""
     before = contents(data)
-    entries = [{"profile": {}}] * 5001
+    entries: list[Any] = [{"profile": {}}] * 5001
     await problem(await client.post(BATCH, json={"profiles": entries}), 413, "too_large")
     assert contents(data) == before
 

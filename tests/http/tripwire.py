@@ -11,11 +11,11 @@ from vault.stores import open_stores
 
 @dataclass(slots=True)
 class Tripwire:
-    """What was asked of the stores of a vault, and the fault that ``failing`` (a store's name) shows."""
+    """What was asked of the stores of a vault, and the fault that the ``failing`` stores or methods show."""
 
     calls: list[str] = field(default_factory=list)
     fault: Exception | None = None
-    failing: str = ""
+    failing: frozenset[str] = frozenset()
 
     def around(self, name: str, store: object) -> "WatchedStore":
         """Return the store with the wire around it."""
@@ -46,8 +46,9 @@ class WatchedStore:
         inner = getattr(self._store, method)
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            self._wire.calls.append(f"{self._name}.{method}")
-            if self._wire.fault is not None and self._wire.failing == self._name:
+            name = f"{self._name}.{method}"
+            self._wire.calls.append(name)
+            if self._wire.fault is not None and not self._wire.failing.isdisjoint((self._name, name)):
                 raise self._wire.fault
             return await inner(*arguments, **named)
 

@@ -41,6 +41,8 @@ class Envelope:
                 response = await handler(request)
             except Exception as error:
                 response = self._problem(error, context)
+                if request.content.exception() is not None:
+                    response.force_close()  # what follows on this connection cannot be told from the broken body
             headers = response.headers
             headers["X-Request-Id"] = context.request_id
             headers["X-Content-Type-Options"] = "nosniff"
