@@ -115,7 +115,8 @@ class _Connection(asyncio.Protocol):
             data = self._partial + data
         end = data.find(b"\r\n\r\n")
         start = data.find(b"Content-Length: ", 0, end) + 16
-        if end < 0 or len(data) < end + 4 + int(data[start : data.find(b"\r\n", start)]):
+        length = int(data[start : data.find(b"\r\n", start)]) if start > 15 and end > 0 else 0
+        if end < 0 or len(data) < end + 4 + length:
             self._partial = data
             return
         self._partial = b""

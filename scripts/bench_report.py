@@ -76,10 +76,14 @@ class Line:
         told = []
         # A base waits for nothing but the processor, so only a lack of it keeps the server from being busy.
         if self.base_figures.generator_busy >= BUSY > self.base_figures.server_busy:
-            told.append(f"{self.base}: the load generator was the bottleneck; trust the CPU ratio alone.")
+            told.append(
+                f"{self.route}, {self.base}: the load generator was the bottleneck; trust the CPU ratio alone."
+            )
         elif self.base_figures.server_busy < BUSY:
             share = f"{self.base_figures.server_busy:.0%}"
-            told.append(f"{self.base}: the server had {share} of a core, so trust the CPU ratio alone.")
+            told.append(
+                f"{self.route}, {self.base}: the server had {share} of a core; trust the CPU ratio alone."
+            )
         for name, figures in ((self.base, self.base_figures), (self.route, self.figures)):
             if figures.failures:
                 counts = ", ".join(f"{count} with {status}" for status, count in figures.failures.items())

@@ -153,14 +153,17 @@ async def test_t21_no_storm_of_requests_survives_a_logout(
 # --- T22: revoke-all against a login --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("earlier", [0, 2], ids=["for the first time", "as twice before"])
 @pytest.mark.parametrize(("store", "method"), [("sessions", "epoch"), ("profiles", "find")])
 @pytest.mark.parametrize("end", ["end_all", "erase"])
 async def test_t22_a_login_that_began_before_the_revocation_opens_nothing(
-    data: Path, clock: FakeClock, store: str, method: str, end: str
+    data: Path, clock: FakeClock, store: str, method: str, end: str, earlier: int
 ) -> None:
     """It is stopped after it has read the epoch or the profile; everything is revoked; its insert is refused."""
     async with two_workers(data, clock, store, method) as (slow, held, quick):
         person = await a_person(quick)
+        for _ in range(earlier):
+            await quick.sessions.end_all(person)
         before = await a_session(quick, person)
         login = asyncio.create_task(a_session(slow, person))
         await held.arrivals()

@@ -1,13 +1,14 @@
 """SQLite: the embedded default. Two files, ``vault.db`` and ``sessions.db``, and never one transaction over both."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from vault.errors import ConfigError
 from vault.ports import Stores
 from vault.stores.sqlite.access import SqliteAccess
 from vault.stores.sqlite.database import Database, open_database
+from vault.stores.sqlite.generations import Generations
 from vault.stores.sqlite.keys import SqliteKeys
 from vault.stores.sqlite.profiles import SqliteProfiles
 from vault.stores.sqlite.sessions import SqliteSessions
@@ -39,14 +40,15 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
     """Open both files in the folder, creating what is missing. ``busy_timeout`` is in seconds."""
     if folder is None:
         raise ConfigError("The sqlite store needs a data folder.")
-    async with (
-        open_database(folder, "vault", busy_timeout) as vault,
-        open_database(folder, "sessions", busy_timeout) as sessions,
-    ):
-        yield Stores(
-            SqliteProfiles(vault),
-            SqliteSessions(sessions),
-            SqliteAccess(vault),
-            SqliteKeys(vault, sessions),
-            SqliteHousekeeping(vault, sessions),
-        )
+    with closing(Generations(folder / "sessions.db-generations")) as generations:
+        async with (
+            open_database(folder, "vault", busy_timeout) as vault,
+            open_database(folder, "sessions", busy_timeout, generations.settle) as sessions,
+        ):
+            yield Stores(
+                SqliteProfiles(vault),
+                SqliteSessions(sessions, generations),
+                SqliteAccess(vault),
+                SqliteKeys(vault, sessions),
+                SqliteHousekeeping(vault, sessions),
+            )

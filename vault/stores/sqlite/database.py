@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +62,13 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(folder: Path, schema: str, busy_timeout: float) -> AsyncIterator[Database]:
-    """Open (or create, mode 0600) the file and bring it to the newest schema; close everything at the end."""
+async def open_database(
+    folder: Path, schema: str, busy_timeout: float, settled: Callable[[], None] = lambda: None
+) -> AsyncIterator[Database]:
+    """Open (or create, mode 0600) the file and bring it to the newest schema; close everything at the end.
+
+    ``settled`` is the Writer's.
+    """
     path = folder / f"{schema}.db"
     try:
         _create(path)
@@ -76,7 +81,7 @@ async def open_database(folder: Path, schema: str, busy_timeout: float) -> Async
         )
     except (sqlite3.Error, OSError) as error:
         raise DataFolderError(f"{path} cannot be opened: {error}.") from error
-    writer = Writer(connection, busy_timeout)
+    writer = Writer(connection, busy_timeout, settled)
     try:
         yield Database(path, schema, writer, reader, long_reader)
     finally:

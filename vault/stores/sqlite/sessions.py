@@ -13,6 +13,8 @@ from vault.errors import SessionLimit, SessionNotFound
 from vault.ports import AnswerKeeper
 from vault.records import SessionRow
 from vault.stores.sqlite.answers import SqliteAnswers, keep, refuse_if_answered
+from vault.stores.sqlite.database import Database
+from vault.stores.sqlite.generations import Generations
 
 _FIND = (
     "SELECT digest, handle, user_token, box, key_version, epoch, lifetime, idle_timeout, created_at,"
@@ -20,8 +22,20 @@ _FIND = (
 )
 
 
+#: Rows that are kept in memory, about 800 bytes each.
+MOST_KEPT = 20_000
+
+
 class SqliteSessions(SqliteAnswers):
-    """Sessions, epochs, and the answers kept with them, in ``sessions.db``."""
+    """Sessions, epochs, and the answers kept with them, in ``sessions.db``.
+
+    Every job that changes or deletes a row says so to ``generations``, so that no process goes on with a kept one.
+    """
+
+    def __init__(self, database: Database, generations: Generations) -> None:
+        super().__init__(database)
+        self._generations = generations
+        self._kept: dict[bytes, tuple[int, SessionRow]] = {}
 
     async def epoch(self, user_token: str) -> int | None:
         """Read the epoch, in the loop."""
@@ -55,21 +69,34 @@ class SqliteSessions(SqliteAnswers):
             if inserted.rowcount == 0:
                 raise SessionNotFound
             if limit and row.user_token is not None:
-                _make_room(connection, row, limit, at_limit, now)
+                self._make_room(connection, row, limit, at_limit, now)
             if keeper:
                 keep(connection, keeper.keep([None]))
 
         await self._database.writer.run(work)
 
     async def find(self, digest: bytes) -> SessionRow | None:
-        """Read one row, in the loop: the hot path."""
+        """Return the kept row if nothing has changed it, else read it, in the loop: the hot path."""
+        kept = self._kept.get(digest)
+        if kept is not None and self._generations.is_current(digest, kept[0]):
+            return kept[1]
+        generation = self._generations.note(digest)  # before the row is read
         row = self._database.one(_FIND, (digest,))
-        return SessionRow(*row) if row else None
+        if row is None:
+            self._kept.pop(digest, None)
+            return None
+        session = SessionRow(*row)
+        if generation is not None:
+            if len(self._kept) >= MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[digest] = generation, session
+        return session
 
     async def touch(self, digest: bytes, now: int) -> SessionRow | None:
         """Slide the idle window."""
 
         def work(connection: sqlite3.Connection) -> SessionRow | None:
+            self._generations.change(digest)
             connection.execute(
                 "UPDATE sessions SET last_seen_at = ?2, idle_expires_at = min(?2 + idle_timeout, expires_at)"
                 " WHERE digest = ?1 AND idle_expires_at > ?2",
@@ -83,62 +110,59 @@ class SqliteSessions(SqliteAnswers):
 
     async def change_box(self, row: SessionRow, box: bytes, key_version: int, now: int) -> bool:
         """Compare the box and swap it."""
-        return await self._database.writer.run(
-            lambda connection: (
-                connection.execute(
-                    "UPDATE sessions SET box = ?3, key_version = ?4"
-                    " WHERE digest = ?1 AND box = ?2 AND idle_expires_at > ?5",
-                    (row.digest, row.box, box, key_version, now),
-                ).rowcount
-                == 1
+
+        def work(connection: sqlite3.Connection) -> bool:
+            self._generations.change(row.digest)
+            updated = connection.execute(
+                "UPDATE sessions SET box = ?3, key_version = ?4"
+                " WHERE digest = ?1 AND box = ?2 AND idle_expires_at > ?5",
+                (row.digest, row.box, box, key_version, now),
             )
-        )
+            return updated.rowcount == 1
+
+        return await self._database.writer.run(work)
 
     async def rotate(self, old: SessionRow, new: SessionRow, now: int) -> bool:
         """Compare digest and box, and swap digest, box and times."""
-        return await self._database.writer.run(
-            lambda connection: (
-                connection.execute(
-                    "UPDATE sessions SET digest = ?4, box = ?5, key_version = ?6, authenticated_at = ?7,"
-                    " last_seen_at = ?8, expires_at = ?9, idle_expires_at = ?10"
-                    " WHERE digest = ?1 AND box = ?2 AND idle_expires_at > ?3",
-                    (
-                        old.digest,
-                        old.box,
-                        now,
-                        new.digest,
-                        new.box,
-                        new.key_version,
-                        new.authenticated_at,
-                        new.last_seen_at,
-                        new.expires_at,
-                        new.idle_expires_at,
-                    ),
-                ).rowcount
-                == 1
+
+        def work(connection: sqlite3.Connection) -> bool:
+            self._generations.change(old.digest)
+            updated = connection.execute(
+                "UPDATE sessions SET digest = ?4, box = ?5, key_version = ?6, authenticated_at = ?7,"
+                " last_seen_at = ?8, expires_at = ?9, idle_expires_at = ?10"
+                " WHERE digest = ?1 AND box = ?2 AND idle_expires_at > ?3",
+                (
+                    old.digest,
+                    old.box,
+                    now,
+                    new.digest,
+                    new.box,
+                    new.key_version,
+                    new.authenticated_at,
+                    new.last_seen_at,
+                    new.expires_at,
+                    new.idle_expires_at,
+                ),
             )
-        )
+            return updated.rowcount == 1
+
+        return await self._database.writer.run(work)
 
     async def revoke(self, digest: bytes) -> SessionRow | None:
         """Delete by digest."""
 
         def work(connection: sqlite3.Connection) -> SessionRow | None:
             row = connection.execute(_FIND, (digest,)).fetchone()
-            connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+            self._delete(connection, "DELETE FROM sessions WHERE digest = ? RETURNING digest", digest)
             return SessionRow(*row) if row else None
 
         return await self._database.writer.run(work)
 
     async def revoke_handle(self, handle: str, user_token: str | None = None) -> bool:
         """Delete by public handle."""
+        sql = "DELETE FROM sessions WHERE handle = ?1 AND (?2 IS NULL OR user_token = ?2) RETURNING digest"
         return await self._database.writer.run(
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM sessions WHERE handle = ?1 AND (?2 IS NULL OR user_token = ?2)",
-                    (handle, user_token),
-                ).rowcount
-                == 1
-            )
+            lambda connection: self._delete(connection, sql, handle, user_token) == 1
         )
 
     async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
@@ -150,15 +174,21 @@ class SqliteSessions(SqliteAnswers):
                 " ON CONFLICT (user_token) DO UPDATE SET epoch = epoch + 1",
                 (user_token,),
             )
-            connection.execute(
-                "DELETE FROM sessions WHERE user_token = ? AND (handle IS NOT ? OR idle_expires_at <= ?)",
-                (user_token, keep_handle, now),
+            self._delete(
+                connection,
+                "DELETE FROM sessions WHERE user_token = ? AND (handle IS NOT ? OR idle_expires_at <= ?)"
+                " RETURNING digest",
+                user_token,
+                keep_handle,
+                now,
             )
-            connection.execute(
+            kept = connection.execute(
                 "UPDATE sessions SET epoch = (SELECT epoch FROM epochs WHERE user_token = ?1)"
-                " WHERE user_token = ?1",
+                " WHERE user_token = ?1 RETURNING digest",
                 (user_token,),
             )
+            for (digest,) in kept.fetchall():
+                self._generations.change(digest)
 
         await self._database.writer.run(work)
 
@@ -171,7 +201,7 @@ class SqliteSessions(SqliteAnswers):
                 " ON CONFLICT (user_token) DO UPDATE SET closed_at = coalesce(closed_at, ?2)",
                 (user_token, now),
             )
-            connection.execute("DELETE FROM sessions WHERE user_token = ?", (user_token,))
+            self._delete(connection, "DELETE FROM sessions WHERE user_token = ? RETURNING digest", user_token)
 
         await self._database.writer.run(work)
 
@@ -192,15 +222,11 @@ class SqliteSessions(SqliteAnswers):
 
     async def purge(self, now: int, limit: int) -> int:
         """Delete the expired by the index on end."""
-        return await self._database.writer.run(
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM sessions WHERE digest IN"
-                    " (SELECT digest FROM sessions WHERE idle_expires_at <= ? ORDER BY idle_expires_at LIMIT ?)",
-                    (now, limit),
-                ).rowcount
-            )
+        sql = (
+            "DELETE FROM sessions WHERE digest IN (SELECT digest FROM sessions WHERE idle_expires_at <= ?"
+            " ORDER BY idle_expires_at LIMIT ?) RETURNING digest"
         )
+        return await self._database.writer.run(lambda connection: self._delete(connection, sql, now, limit))
 
     async def census(self) -> dict[int, int]:
         """Count by the index on key version."""
@@ -208,22 +234,28 @@ class SqliteSessions(SqliteAnswers):
             await self._database.all("SELECT key_version, count(*) FROM sessions GROUP BY key_version")
         )
 
+    def _make_room(
+        self,
+        connection: sqlite3.Connection,
+        new: SessionRow,
+        limit: int,
+        at_limit: Literal["end_oldest", "refuse"],
+        now: int,
+    ) -> None:
+        """Keep the person's live sessions within the limit: end those seen longest ago, or refuse the new one."""
+        others = connection.execute(
+            "SELECT digest FROM sessions WHERE user_token = ? AND digest <> ? AND idle_expires_at > ?"
+            " ORDER BY last_seen_at DESC, created_at DESC",
+            (new.user_token, new.digest, now),
+        ).fetchall()
+        if len(others) >= limit and at_limit == "refuse":
+            raise SessionLimit  # undoes the insert
+        for (digest,) in others[limit - 1 :]:
+            self._delete(connection, "DELETE FROM sessions WHERE digest = ? RETURNING digest", digest)
 
-def _make_room(
-    connection: sqlite3.Connection,
-    new: SessionRow,
-    limit: int,
-    at_limit: Literal["end_oldest", "refuse"],
-    now: int,
-) -> None:
-    """Keep the person's live sessions within the limit: end those seen longest ago, or refuse the new one."""
-    others = connection.execute(
-        "SELECT digest FROM sessions WHERE user_token = ? AND digest <> ? AND idle_expires_at > ?"
-        " ORDER BY last_seen_at DESC, created_at DESC",
-        (new.user_token, new.digest, now),
-    ).fetchall()
-    if len(others) < limit:
-        return
-    if at_limit == "refuse":
-        raise SessionLimit  # undoes the insert
-    connection.executemany("DELETE FROM sessions WHERE digest = ?", others[limit - 1 :])
+    def _delete(self, connection: sqlite3.Connection, sql: str, *parameters: object) -> int:
+        """Run a DELETE that returns digests, and tell of each; return how many."""
+        digests = connection.execute(sql, parameters).fetchall()
+        for (digest,) in digests:
+            self._generations.change(digest)
+        return len(digests)

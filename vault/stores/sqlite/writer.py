@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
+
 from vault.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -38,11 +40,15 @@ class Writer:
     """Runs jobs on a connection opened with ``isolation_level=None`` and ``check_same_thread=False``.
 
     ``patience`` is how many seconds to wait for another process that writes, before ``StoreUnavailable``.
+    ``settled`` is called after each transaction, however it ended, before its requests hear back.
     """
 
-    def __init__(self, connection: sqlite3.Connection, patience: float) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, patience: float, settled: Callable[[], None] = lambda: None
+    ) -> None:
         self._connection = connection
         self._patience = patience
+        self._settled = settled
         self._waiting: deque[_Job] = deque()
         self._wake = asyncio.Event()
         self._closing = False
@@ -102,6 +108,8 @@ class Writer:
             for job in jobs:
                 job.error = StoreUnavailable()
                 job.error.__cause__ = error
+            structlog.get_logger().error("store.write_failed", error=error.sqlite_errorname)
+        self._settled()
         for job in jobs:
             if job.done.done():
                 continue

@@ -1,0 +1,72 @@
+"""Tells every process on a session file which kept rows may have changed: counters in memory they share.
+
+A writer, inside its transaction, counts up ``begun`` of each digest's slot; after COMMIT, and before anybody hears
+of it, ``done``. A reader keeps a row only if both were equal before it read, and uses it only while ``begun``
+is what it was. So whoever asks after a revocation was answered, in whatever process, reads the file again.
+
+Why this holds without atomic operations: ``begun`` is counted up only under SQLite's write lock. ``done`` may lose
+a count when two processes finish at one instant, and then stays behind ``begun``: that slot is read from the
+file until all have closed it. The same is left by a process that is killed in between. Never is ``done`` ahead.
+"""
+
+import fcntl
+import mmap
+import os
+from pathlib import Path
+
+#: A change makes one in this many kept rows be read again.
+SLOTS = 4096
+
+_COUNTER_BYTES = 8
+_BYTES = 2 * SLOTS * _COUNTER_BYTES
+
+
+class Generations:
+    """The counters of one session file, shared by all processes that have it open through the vault."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # others are at work: their counters go on
+        else:
+            os.truncate(self._descriptor, 0)  # nobody is: begin anew, all slots even
+            os.truncate(self._descriptor, _BYTES)
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # waits for one who is just beginning anew
+        self._memory = mmap.mmap(self._descriptor, _BYTES)
+        counters = memoryview(self._memory).cast("Q")
+        self._begun, self._done = counters[:SLOTS], counters[SLOTS:]
+        self._changing: list[int] = []
+
+    def note(self, digest: bytes) -> int | None:
+        """Return the generation of what is about to be read, or None if it is being changed: do not keep it."""
+        slot = _slot(digest)
+        begun = self._begun[slot]
+        return begun if begun == self._done[slot] else None
+
+    def is_current(self, digest: bytes, generation: int) -> bool:
+        """Whether nothing was begun on the slot since ``note`` gave this generation."""
+        return self._begun[_slot(digest)] == generation
+
+    def change(self, digest: bytes) -> None:
+        """Say that this row changes. Inside the write transaction."""
+        slot = _slot(digest)
+        self._begun[slot] += 1
+        self._changing.append(slot)
+
+    def settle(self) -> None:
+        """Say that the transaction has ended, whichever way, before anybody hears of it."""
+        for slot in self._changing:
+            self._done[slot] += 1
+        self._changing.clear()
+
+    def close(self) -> None:
+        """Let go of the memory, and of the lock that tells others we are here."""
+        self._begun.release()
+        self._done.release()
+        os.close(self._descriptor)
+
+
+def _slot(digest: bytes) -> int:
+    return (digest[0] << 8 | digest[1]) % SLOTS
