@@ -8,13 +8,11 @@ The allow-list (for requests, the fields of ``RequestLine``) is the guard: whate
 import asyncio
 import logging
 import sys
-import time
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -50,51 +48,49 @@ class RequestLine(msgspec.Struct):
 
 
 class RequestLog:
-    """Writes request lines in bulk: an eighth of what a structured logger costs a look-up.
+    """Writes request lines in bulk: a tenth of what a structured logger costs a look-up.
 
-    A process that is killed loses the lines of its last ``DELAY`` seconds; ``flush`` at the end loses none.
+    Lines of the same ``DELAY`` seconds share a time. A process that is killed loses them; ``flush`` at the end
+    loses none.
     """
 
     DELAY = 0.02
 
     def __init__(self, style: Literal["json", "console"], stream: TextIO | None = None) -> None:
-        self._render = msgspec.json.encode if style == "json" else _for_people
+        self._render = msgspec.json.Encoder().encode_lines if style == "json" else _for_people
         self._stream = stream or sys.stderr
-        self._lines: list[bytes] = []
+        self._lines: list[RequestLine] = []
+        self._time = ""
 
     def write(self, request: RequestContext, route: str, method: str, status: int, seconds: float) -> None:
         """Note one request."""
-        line = RequestLine(
-            _now(), request.request_id, request.key_id, route, method, status, round(seconds * 1000, 3)
-        )
         if not self._lines:
+            self._time = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
             asyncio.get_running_loop().call_later(self.DELAY, self.flush)
-        self._lines.append(self._render(line))
+        self._lines.append(
+            RequestLine(
+                self._time,
+                request.request_id,
+                request.key_id,
+                route,
+                method,
+                status,
+                round(seconds * 1000, 3),
+            )
+        )
 
     def flush(self) -> None:
         """Write what was noted."""
-        if not self._lines:
-            return
-        text = b"\n".join(self._lines).decode()
-        self._lines.clear()
+        lines, self._lines = self._lines, []
         with suppress(OSError):  # whoever read the log is gone: serving goes on
-            self._stream.write(text + "\n")
+            self._stream.write(self._render(lines).decode())
             self._stream.flush()
 
 
-def _for_people(line: RequestLine) -> bytes:
-    return f"{line.time} {line.method} {line.route} {line.status} {line.milliseconds} ms".encode()
-
-
-def _now() -> str:
-    """Return the time as structlog writes it, to the millisecond."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_second(seconds)}.{nanoseconds // 1_000_000:03d}Z"
-
-
-@lru_cache(maxsize=2)
-def _second(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+def _for_people(lines: Sequence[RequestLine]) -> bytes:
+    return "".join(
+        f"{line.time} {line.method} {line.route} {line.status} {line.milliseconds} ms\n" for line in lines
+    ).encode()
 
 
 #: The request being served, for the lines written on its behalf.

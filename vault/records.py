@@ -8,8 +8,11 @@ from typing import NamedTuple
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True):
-    """A noun that cannot change. A Struct, because a look-up makes one, eight times as fast as a dataclass."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A noun that cannot change: a Struct, made eight times as fast as a dataclass.
+
+    It holds scalars only, so there is nothing for the garbage collector to visit.
+    """
 
     def __repr__(self) -> str:
         """Show all but bytes: boxes and digests are for nobody's eyes."""

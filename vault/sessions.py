@@ -6,7 +6,6 @@ docs/sessions.md with their reasons; the atomic ones are promises of ``vault.por
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -32,16 +31,19 @@ TOUCH_STEP = 60_000
 #: How often a change of claims is tried again when another one was faster: this many may race for a session.
 TRIES = 100
 
-#: Opened claims that are kept, so that a busy session is opened once: about 500 bytes each. Which session
-#: is alive is never kept, it is read each time.
-MOST_OPENED = 10_000
+#: Views that are kept, about 1 KB each, so that a busy session is opened once. Which session is alive is never
+#: kept: it is judged each time, on the row that the store says is the present one.
+MOST_VIEWS = 20_000
 
 #: The most sessions that one list shows.
 MOST_LISTED = 1000
 
 
-class SessionView(msgspec.Struct, frozen=True):
-    """A live session as its reader sees it. ``claims`` is JSON text; times are milliseconds."""
+class SessionView(msgspec.Struct, gc=False):
+    """A live session as its reader sees it. ``claims`` is JSON text; times are milliseconds.
+
+    ``wire`` is room for the face to keep the words in which it tells the view, for the next who asks.
+    """
 
     handle: str
     user_token: str | None
@@ -52,6 +54,7 @@ class SessionView(msgspec.Struct, frozen=True):
     expires_at: int
     idle_expires_at: int
     cache_for: int
+    wire: bytes = b""
 
     def __repr__(self) -> str:
         return "<SessionView>"
@@ -97,7 +100,7 @@ class Sessions:
         self._answers = answers
         self._clock = clock
         self._settings = settings
-        self._opened = lru_cache(MOST_OPENED)(self._unseal)
+        self._views: dict[str, tuple[SessionRow, SessionView]] = {}
 
     async def open(self, wanted: Wanted, attempt: Attempt | None = None) -> OpenedSession:
         """Open a session under a fresh id.
@@ -281,15 +284,16 @@ class Sessions:
         return self._sealer.seal("session", handle, plaintext)
 
     def _open(self, row: SessionRow) -> bytes:
-        # Kept by handle and box together: a box that was moved to another session is opened, and fails, anew.
-        return self._opened(row.handle, row.box)
-
-    def _unseal(self, handle: str, box: bytes) -> bytes:
         # Bound to the handle, which a rotation keeps, and not to the digest, which it changes.
-        return self._sealer.open("session", handle, box)
+        return self._sealer.open("session", row.handle, row.box)
 
     def _view(self, row: SessionRow, now: int) -> SessionView:
-        return SessionView(
+        # How long the caller may reuse this answer: never past the session's end.
+        cache_for = min(self._settings.cache_for, (row.idle_expires_at - now) // 1000)
+        kept = self._views.get(row.handle)
+        if kept is not None and kept[0] is row and kept[1].cache_for == cache_for:
+            return kept[1]
+        view = SessionView(
             row.handle,
             row.user_token,
             msgspec.Raw(self._open(row)),
@@ -298,9 +302,12 @@ class Sessions:
             row.last_seen_at,
             row.expires_at,
             row.idle_expires_at,
-            # How long the caller may reuse this answer: never past the session's end.
-            min(self._settings.cache_for, (row.idle_expires_at - now) // 1000),
+            cache_for,
         )
+        if len(self._views) >= MOST_VIEWS:
+            del self._views[next(iter(self._views))]
+        self._views[row.handle] = row, view
+        return view
 
 
 def _duration(name: str, wanted: int | None, default: int, most: int) -> int:

@@ -1,6 +1,7 @@
 """How a session begins, lives and ends: T8 to T20 of docs/security-checklist.md."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -326,6 +327,21 @@ async def test_t13_what_one_worker_ended_no_worker_finds(data: Path, clock: Fake
         for _ in range(3):
             assert not any([await is_live(one, opened.session_id) for one in workers])
             clock.advance(2 * MINUTE)
+
+
+async def test_t13_a_role_taken_away_in_one_worker_is_gone_in_all(data: Path, clock: FakeClock) -> None:
+    """Two workers that have the session in memory: the next look-up in either shows the claims as they are now."""
+    async with worker(data, clock) as one, worker(data, clock) as other:
+        opened = await a_session(one, claims={"roles": ["admin"], "role": "admin"})
+        for vault in (one, other):
+            await vault.sessions.current(opened.session_id)
+
+        await one.sessions.change_claims(opened.session_id, {"roles": ["reader"], "role": None})
+
+        for vault in (one, other):
+            assert json.loads(bytes((await vault.sessions.current(opened.session_id)).claims)) == {
+                "roles": ["reader"]
+            }
 
 
 async def test_t13_another_process_finds_at_once_that_it_is_over(data: Path, tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -31,11 +32,16 @@ from tests.security.stage import (
     row_counts,
     worker,
 )
+from tests.stores.rows import NOW
+from tests.stores.rows import a_session as a_row
 from vault.config import Config
 from vault.errors import ProfileNotFound, SessionNotFound
 from vault.http.app import make_app
 from vault.installation import Vault
-from vault.sessions import OpenedSession
+from vault.sessions import TOUCH_STEP, OpenedSession
+from vault.stores.sqlite.database import open_database
+from vault.stores.sqlite.generations import Generations
+from vault.stores.sqlite.sessions import SqliteSessions
 from vault.stores.sqlite.writer import Writer
 
 
@@ -460,3 +466,93 @@ class _NoCheckpoint(sqlite3.Connection):
         if "wal_checkpoint" in sql:
             raise sqlite3.OperationalError("disk I/O error")
         return super().execute(sql, *parameters)
+
+
+# --- T13: rows that are kept in memory --------------------------------------------------------------------------
+
+
+class _Hooked:
+    """Delegates everything, and calls ``after`` when ``method`` has returned."""
+
+    def __init__(self, inner: Any, method: str, after: Callable[[], None]) -> None:
+        self._inner, self._method, self._after = inner, method, after
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name != self._method:
+            return found
+
+        def hooked(*args: Any) -> Any:
+            result = found(*args)
+            self._after()
+            return result
+
+        return hooked
+
+
+#: How many steps of another process's logout come before the reader notes the generation, between that and its
+#: reading the row, between that and its keeping the row, and afterwards: every way to interleave them.
+INTERLEAVINGS = [
+    (first, second, third)
+    for first in range(4)
+    for second in range(4 - first)
+    for third in range(4 - first - second)
+]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["", "the other is killed before it settles"])
+@pytest.mark.parametrize("steps", INTERLEAVINGS, ids=str)
+async def test_t13_no_interleaving_with_a_logout_leaves_a_dead_row_in_memory(
+    tmp_path: Path, steps: tuple[int, int, int], killed: bool
+) -> None:
+    """Another process begins, commits and settles a logout around one look-up: the next look-up finds nothing."""
+    path, row = tmp_path / "sessions.db-generations", a_row()
+    with closing(Generations(path)) as mine, closing(Generations(path)) as theirs:
+        async with open_database(tmp_path, "sessions", 5, mine.settle) as database:
+            await SqliteSessions(database, mine).insert(row, 0, "refuse", NOW)
+            with closing(sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)) as other:
+                logout = _log_out(other, theirs, row.digest, killed=killed)
+
+                def run(count: int) -> None:
+                    for _ in islice(logout, count):
+                        pass
+
+                store = SqliteSessions(
+                    cast("Any", _Hooked(database, "one", lambda: run(steps[2]))),
+                    cast("Any", _Hooked(mine, "note", lambda: run(steps[1]))),
+                )
+                run(steps[0])
+                await store.find(row.digest)
+                run(3)
+
+                assert await store.find(row.digest) is None
+
+
+def _log_out(
+    connection: sqlite3.Connection, generations: Generations, digest: bytes, *, killed: bool
+) -> Iterator[None]:
+    """What a worker does to end a session, a step at a time."""
+    connection.execute("BEGIN IMMEDIATE")
+    generations.change(digest)
+    yield
+    connection.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+    connection.execute("COMMIT")
+    yield
+    if not killed:
+        generations.settle()
+    yield
+
+
+async def test_t13_a_row_removed_behind_the_vaults_back_is_missed_within_a_step(
+    vault: Vault, data: Path, clock: FakeClock
+) -> None:
+    """Who deletes rows with a tool of SQLite's own is noticed when the window next slides, and from then on."""
+    opened = await a_session(vault)
+    assert await is_live(vault, opened.session_id)
+    with closing(sqlite3.connect(data / "sessions.db", isolation_level=None)) as tool:
+        tool.execute("DELETE FROM sessions")
+
+    clock.time += TOUCH_STEP
+
+    assert not await is_live(vault, opened.session_id)
+    assert not await is_live(vault, opened.session_id)

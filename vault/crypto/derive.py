@@ -18,6 +18,9 @@ class RecordKey(NamedTuple):
     key: bytes
     commitment: bytes
 
+    def __repr__(self) -> str:
+        return "<RecordKey>"
+
 
 def length_prefixed(*parts: bytes) -> bytes:
     """Join parts so that no two different lists give the same bytes: each behind its length, u32 big-endian."""
