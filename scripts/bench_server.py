@@ -28,7 +28,8 @@ from vault.config import Config
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.keyring import new_keyring
 from vault.crypto.sealer import Sealer
-from vault.http.app import make_app
+from vault.http.app import STRAIGHT, make_app
+from vault.http.server import Runner
 from vault.idempotency import Answers
 from vault.installation import Vault
 from vault.ports import AnswerKeeper, NewProfile
@@ -101,8 +102,8 @@ async def _fill(vault: Vault, people: int) -> tuple[list[str], list[str]]:
 
 
 async def _listen(app: web.Application) -> tuple[web.AppRunner, int]:
-    """Serve as ``tokenvault serve`` does; return the port."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
+    """Serve the vault as ``tokenvault serve`` does and the bare application as aiohttp does; return the port."""
+    runner = (Runner if STRAIGHT in app else web.AppRunner)(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     return runner, runner.addresses[0][1]

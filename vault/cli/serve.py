@@ -16,6 +16,7 @@ from vault.cli.upkeep import show_first_key
 from vault.config import Config
 from vault.errors import ConfigError, DataFolderError
 from vault.http.app import make_app
+from vault.http.server import Runner
 from vault.installation import Vault
 
 
@@ -75,9 +76,7 @@ async def _serve(vault: Vault, config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(
-        make_app(vault), access_log=None, handle_signals=False, shutdown_timeout=config.server.shutdown_grace
-    )
+    runner = Runner(make_app(vault), access_log=None, shutdown_timeout=config.server.shutdown_grace)
     await runner.setup()
     try:
         tls = _tls(config)

@@ -6,13 +6,16 @@ from typing import NoReturn
 from aiohttp import web
 
 from vault.http import health, native
-from vault.http.envelope import Envelope
+from vault.http.envelope import Envelope, Handler
 from vault.http.metrics import Metrics
 from vault.installation import Vault
 from vault.logs import RequestLog
 
 #: The route of whatever no face knows.
 UNMATCHED = "/{unmatched:.*}"
+
+#: The handlers of the hottest routes, by method and path: the server may call them past the router.
+STRAIGHT = web.AppKey("STRAIGHT", dict[tuple[str, str], Handler])
 
 
 def make_app(vault: Vault) -> web.Application:
@@ -29,12 +32,16 @@ def make_app(vault: Vault) -> web.Application:
     app = web.Application()
     if log is not None:
         app.on_cleanup.append(_flushing(log))
-    app.add_routes(
-        [
-            web.RouteDef(each.method, each.path, envelope.around(each.handler, each.path), each.kwargs)
-            for each in routes
-        ]
-    )
+    enveloped = [
+        web.RouteDef(each.method, each.path, envelope.around(each.handler, each.path), each.kwargs)
+        for each in routes
+    ]
+    app.add_routes(enveloped)
+    app[STRAIGHT] = {
+        (each.method, each.path): each.handler
+        for each in enveloped
+        if (each.method, each.path) in native.STRAIGHT
+    }
     return app
 
 

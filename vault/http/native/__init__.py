@@ -4,10 +4,13 @@ from aiohttp import web
 
 from vault.http.native import profiles, sessions
 from vault.http.native.description import description_routes
-from vault.http.native.operation import Operation, route
+from vault.http.native.operation import PREFIX, Operation, route
 from vault.installation import Vault
 
 OPERATIONS: tuple[Operation, ...] = (*profiles.OPERATIONS, *sessions.OPERATIONS)
+
+#: What every backend calls on every request.
+STRAIGHT = {("GET", f"{PREFIX}/sessions/current")}
 
 
 def routes(vault: Vault) -> list[web.RouteDef]:
