@@ -59,29 +59,24 @@ class RequestLog:
     def __init__(self, style: Literal["json", "console"], stream: TextIO | None = None) -> None:
         self._render = msgspec.json.Encoder().encode_lines if style == "json" else _for_people
         self._stream = stream or sys.stderr
-        self._lines: list[RequestLine] = []
-        self._time = ""
+        self._noted: list[tuple[RequestContext, str, str, int, float]] = []
 
     def write(self, request: RequestContext, route: str, method: str, status: int, seconds: float) -> None:
         """Note one request."""
-        if not self._lines:
-            self._time = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+        if not self._noted:
             asyncio.get_running_loop().call_later(self.DELAY, self.flush)
-        self._lines.append(
-            RequestLine(
-                self._time,
-                request.request_id,
-                request.key_id,
-                route,
-                method,
-                status,
-                round(seconds * 1000, 3),
-            )
-        )
+        self._noted.append((request, route, method, status, seconds))
 
     def flush(self) -> None:
         """Write what was noted."""
-        lines, self._lines = self._lines, []
+        noted, self._noted = self._noted, []
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+        lines = [
+            RequestLine(
+                now, request.request_id, request.key_id, route, method, status, round(seconds * 1000, 3)
+            )
+            for request, route, method, status, seconds in noted
+        ]
         with suppress(OSError):  # whoever read the log is gone: serving goes on
             self._stream.write(self._render(lines).decode())
             self._stream.flush()
