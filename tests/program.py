@@ -19,7 +19,9 @@ class Program:
     ``output`` and ``errors`` are the files that collect standard output and standard error of all its lives.
     """
 
-    def __init__(self, data: Path, logs: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path, logs: Path, *arguments: str, environment: dict[str, str] | None = None
+    ) -> None:
         self.data = data
         self.output, self.errors = logs / "stdout.log", logs / "stderr.log"
         self._arguments = arguments
@@ -30,7 +32,17 @@ class Program:
 
     def start(self) -> None:
         """Start, and return when it listens."""
-        command = [sys.executable, "-m", "vault", "serve", "--data", str(self.data), "--port", "0", *self._arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "vault",
+            "serve",
+            "--data",
+            str(self.data),
+            "--port",
+            "0",
+            *self._arguments,
+        ]
         with self.errors.open("a") as errors:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, text=True, env=self._environment
@@ -40,7 +52,9 @@ class Program:
         while True:
             line = lines.get(timeout=PATIENCE)
             if line == "":
-                raise AssertionError(f"the program ended with {self._process.wait()}: {self.errors.read_text()}")
+                raise AssertionError(
+                    f"the program ended with {self._process.wait()}: {self.errors.read_text()}"
+                )
             if "tvk_" in line:
                 self.access_key = line.split()[-1]
             if line.startswith("listening on "):

@@ -6,7 +6,8 @@ from vault.access import Access
 from vault.config import Config
 from vault.housekeeping import Housekeeping
 from vault.profiles import Profile, Profiles
-from vault.sessions import Sessions, SessionView
+from vault.session_views import SessionView
+from vault.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)

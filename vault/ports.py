@@ -124,8 +124,10 @@ class SessionStore(AnswerStore, Protocol):
         at_limit: Literal["end_oldest", "refuse"],
         now: int,
         keeper: AnswerKeeper | None = None,
-    ) -> None:
+    ) -> int:
         """Insert the session if the person's epoch still equals ``row.epoch`` and is not closed.
+
+        Returns how many of the person's other sessions were ended to make room.
 
         ``limit`` bounds the person's live sessions (0: no bound; a session without a person has none),
         counted and enforced in the same transaction. Raises ``SessionNotFound`` when the epoch has moved or is

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from vault import config
 from vault.claims import ClaimsPolicy
 from vault.clock import Clock
-from vault.crypto.sealer import Sealed, Sealer
+from vault.crypto.sealer import Sealer
 from vault.errors import ClaimRefused, Conflict, Invalid, ProfileNotFound, SessionNotFound, StoreUnavailable
 from vault.idempotency import Answers, Attempt, Outcomes
 from vault.ports import AnswerKeeper, SessionStore
 from vault.records import Person, SessionRow
+from vault.session_views import SessionView, SessionViews
 from vault.tokens import is_handle, is_session_id, is_user_token, new_handle, new_session_id, session_digest
 
 Claims = Mapping[str, Any]
@@ -31,33 +32,8 @@ TOUCH_STEP = 60_000
 #: How often a change of claims is tried again when another one was faster: this many may race for a session.
 TRIES = 100
 
-#: Views that are kept, about 1 KB each, so that a busy session is opened once. Which session is alive is never
-#: kept: it is judged each time, on the row that the store says is the present one.
-MOST_VIEWS = 20_000
-
 #: The most sessions that one list shows.
 MOST_LISTED = 1000
-
-
-class SessionView(msgspec.Struct, gc=False):
-    """A live session as its reader sees it. ``claims`` is JSON text; times are milliseconds.
-
-    ``wire`` is room for the face to keep the words in which it tells the view, for the next who asks.
-    """
-
-    handle: str
-    user_token: str | None
-    claims: msgspec.Raw
-    created_at: int
-    authenticated_at: int
-    last_seen_at: int
-    expires_at: int
-    idle_expires_at: int
-    cache_for: int
-    wire: bytes = b""
-
-    def __repr__(self) -> str:
-        return "<SessionView>"
 
 
 class OpenedSession(msgspec.Struct, frozen=True):
@@ -95,12 +71,11 @@ class Sessions:
     ) -> None:
         self._store = store
         self._person = person
-        self._sealer = sealer
+        self._views = SessionViews(sealer, settings.cache_for)
         self._policy = policy
         self._answers = answers
         self._clock = clock
         self._settings = settings
-        self._views: dict[str, tuple[SessionRow, SessionView]] = {}
 
     async def open(self, wanted: Wanted, attempt: Attempt | None = None) -> OpenedSession:
         """Open a session under a fresh id.
@@ -120,23 +95,25 @@ class Sessions:
         self._check(wanted.claims, person)
         now = self._clock.now()
         session_id, handle = new_session_id(), new_handle()
-        sealed = self._seal(handle, msgspec.json.encode(wanted.claims))
+        sealed = self._views.seal(handle, msgspec.json.encode(wanted.claims))
         expires_at = _no_later(now + lifetime, person)
         row = SessionRow(
             session_digest(session_id), handle, wanted.user_token, *sealed, epoch, lifetime, idle,
             created_at=now, authenticated_at=now, last_seen_at=now,
             expires_at=expires_at, idle_expires_at=min(now + idle, expires_at),
         )  # fmt: skip
-        opened = OpenedSession(session_id, self._view(row, now))
+        opened = OpenedSession(session_id, self._views.of(row, now))
 
         async def insert(keeper: AnswerKeeper | None) -> Outcomes:
             try:
-                await self._store.insert(
+                ended = await self._store.insert(
                     row, self._settings.max_per_person, self._settings.at_limit, now, keeper
                 )
             except SessionNotFound:  # revoked or erased in between
                 raise ProfileNotFound from None
             structlog.get_logger().info("session.opened")
+            if ended:
+                structlog.get_logger().info("session.revoked", reason="limit", count=ended)
             return [None]
 
         result = await self._answers.once(self._store, attempt, OpenedSession, insert, lambda _: opened)
@@ -152,7 +129,7 @@ class Sessions:
         # A last_seen in the future (the clock stepped back) is corrected at once.
         if not 0 <= now - row.last_seen_at < min(TOUCH_STEP, row.idle_timeout // 10):
             row = await self._touch(row, now)
-        return self._view(row, now)
+        return self._views.of(row, now)
 
     async def change_claims(self, session_id: str, changes: Claims) -> SessionView:
         """Set the given claims and drop those given as None; the others stay.
@@ -162,13 +139,13 @@ class Sessions:
         for _ in range(TRIES):
             now = self._clock.now()
             row = await self._living_session(session_id, now)
-            claims = {**msgspec.json.decode(self._open(row)), **changes}
+            claims = {**msgspec.json.decode(self._views.claims(row)), **changes}
             claims = {name: value for name, value in claims.items() if value is not None}
             await self._check_for(row, claims)
-            box, key_version = self._seal(row.handle, msgspec.json.encode(claims))
+            box, key_version = self._views.seal(row.handle, msgspec.json.encode(claims))
             if await self._store.change_box(row, box, key_version, now):
                 structlog.get_logger().info("session.changed")
-                return self._view(replace(row, box=box, key_version=key_version), now)
+                return self._views.of(replace(row, box=box, key_version=key_version), now)
         raise Conflict
 
     async def rotate(
@@ -183,10 +160,10 @@ class Sessions:
         for _ in range(TRIES):
             now = self._clock.now()
             old = await self._living_session(session_id, now)
-            plaintext = self._open(old) if claims is None else msgspec.json.encode(claims)
+            plaintext = self._views.claims(old) if claims is None else msgspec.json.encode(claims)
             person = await self._check_for(old, claims or {})
             new_id = new_session_id()
-            box, key_version = self._seal(old.handle, plaintext)
+            box, key_version = self._views.seal(old.handle, plaintext)
             expires_at = _no_later(now + old.lifetime, person) if reauthenticated else old.expires_at
             new = replace(
                 old,
@@ -202,12 +179,14 @@ class Sessions:
                 structlog.get_logger().info(
                     "session.rotated", reason="reauthenticated" if reauthenticated else "asked"
                 )
-                return OpenedSession(new_id, self._view(new, now))
+                return OpenedSession(new_id, self._views.of(new, now))
         raise Conflict
 
     async def end(self, session_id: str) -> None:
         """Revoke the session of this id. There being none is fine: logout is idempotent."""
-        if is_session_id(session_id) and await self._store.revoke(session_digest(session_id)):
+        row = await self._store.revoke(session_digest(session_id)) if is_session_id(session_id) else None
+        if row is not None:
+            self._views.forget(row)
             structlog.get_logger().info("session.revoked", reason="by_id")
 
     async def end_handle(self, handle: str) -> None:
@@ -227,7 +206,7 @@ class Sessions:
             return []
         now = self._clock.now()
         rows = await self._store.live_of(user_token, now, MOST_LISTED)
-        return [self._view(row, now) for row in rows]
+        return [self._views.of(row, now) for row in rows]
 
     async def sweep(self, limit: int) -> int:
         """Delete up to ``limit`` dead sessions and old kept answers; return how many. Housekeeping only."""
@@ -279,35 +258,6 @@ class Sessions:
             rules = sorted({sentence.split(":")[0] for sentence in refused.fields.values()})
             structlog.get_logger().info("session.claims_refused", rules=rules)
             raise
-
-    def _seal(self, handle: str, plaintext: bytes) -> Sealed:
-        return self._sealer.seal("session", handle, plaintext)
-
-    def _open(self, row: SessionRow) -> bytes:
-        # Bound to the handle, which a rotation keeps, and not to the digest, which it changes.
-        return self._sealer.open("session", row.handle, row.box)
-
-    def _view(self, row: SessionRow, now: int) -> SessionView:
-        # How long the caller may reuse this answer: never past the session's end.
-        cache_for = min(self._settings.cache_for, (row.idle_expires_at - now) // 1000)
-        kept = self._views.get(row.handle)
-        if kept is not None and kept[0] is row and kept[1].cache_for == cache_for:
-            return kept[1]
-        view = SessionView(
-            row.handle,
-            row.user_token,
-            msgspec.Raw(self._open(row)),
-            row.created_at,
-            row.authenticated_at,
-            row.last_seen_at,
-            row.expires_at,
-            row.idle_expires_at,
-            cache_for,
-        )
-        if len(self._views) >= MOST_VIEWS:
-            del self._views[next(iter(self._views))]
-        self._views[row.handle] = row, view
-        return view
 
 
 def _duration(name: str, wanted: int | None, default: int, most: int) -> int:

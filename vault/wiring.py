@@ -47,6 +47,8 @@ async def open_vault(
     if folder is None:
         keyring = new_keyring(clock.now())
     else:
+        if not any((folder / name).exists() for name in (config.keyring.file, *DATABASES)):
+            raise DataFolderError(_no_vault(folder))
         require_whole(folder, config)
         keyring = keyring_file.read(folder / config.keyring.file)
     async with AsyncExitStack() as stack:
@@ -151,7 +153,7 @@ def require_whole(folder: Path, config: Config) -> None:
 async def check(config: Config, folder: Path) -> list[str]:
     """Return what is wrong with an installation and how to mend it, in sentences; empty if nothing is."""
     if is_fresh(folder) and not (folder / config.keyring.file).exists():
-        return [f"{folder} holds no vault. Make one with: tokenvault init --data {folder}"]
+        return [_no_vault(folder)]
     trouble = _open_to_others(folder)
     try:
         require_whole(folder, config)
@@ -169,9 +171,15 @@ async def check(config: Config, folder: Path) -> list[str]:
     return trouble
 
 
+def _no_vault(folder: Path) -> str:
+    if is_fresh(folder):
+        return f"{folder} holds no vault. Make one with: tokenvault init --data {folder}"
+    return f"{folder} holds other files and no vault. Name an empty or a new folder with --data."
+
+
 def _make_folder(folder: Path) -> None:
     if not is_fresh(folder):
-        raise DataFolderError(f"{folder} holds other files. Name an empty or a new folder with --data.")
+        raise DataFolderError(_no_vault(folder))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

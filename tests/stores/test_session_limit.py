@@ -106,9 +106,15 @@ async def test_fifty_concurrent_inserts_are_refused_beyond_the_limit(sessions: S
         *(sessions.insert(row, 5, "refuse", NOW) for row in rows), return_exceptions=True
     )
 
-    inserted = {row.digest for row, result in zip(rows, results, strict=True) if result is None}
+    inserted = {row.digest for row, result in zip(rows, results, strict=True) if result == 0}
     assert sum(isinstance(result, SessionLimit) for result in results) == 45
     assert {row.digest for row in await sessions.live_of(PERSON, NOW, 99)} == inserted
+
+
+async def test_an_insert_tells_how_many_made_room(sessions: SessionStore) -> None:
+    """None while there is room, and then one for one: each ending is an event that somebody must be told of."""
+    told = [await sessions.insert(a_session(user_token=PERSON), 2, "end_oldest", NOW) for _ in range(4)]
+    assert told == [0, 0, 1, 1]
 
 
 async def test_a_repeated_insert_is_answered_before_it_is_judged(sessions: SessionStore) -> None:

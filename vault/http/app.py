@@ -8,6 +8,7 @@ from aiohttp import web
 from vault.http import health, native
 from vault.http.envelope import Envelope, Handler
 from vault.http.metrics import Metrics
+from vault.http.problems import plain_problem
 from vault.installation import Vault
 from vault.logs import RequestLog
 
@@ -33,7 +34,12 @@ def make_app(vault: Vault) -> web.Application:
     if log is not None:
         app.on_cleanup.append(_flushing(log))
     enveloped = [
-        web.RouteDef(each.method, each.path, envelope.around(each.handler, each.path), each.kwargs)
+        web.RouteDef(
+            each.method,
+            each.path,
+            envelope.around(each.handler, each.path),
+            {**each.kwargs, "expect_handler": _expect},
+        )
         for each in routes
     ]
     app.add_routes(enveloped)
@@ -50,6 +56,15 @@ def _flushing(log: RequestLog) -> Callable[[web.Application], Awaitable[None]]:
         log.flush()
 
     return flush
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    """Say that a body may come; refuse any other expectation, which aiohttp would quote (RFC 9110, 10.1.1)."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return plain_problem(417, "-", {"Cache-Control": "no-store"})
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer is still to come: aiohttp counts so too
+    return None
 
 
 async def _refuse_unmatched(request: web.Request) -> NoReturn:

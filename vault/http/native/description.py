@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,13 @@ _START = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#api", validatorUrl: n
 
 def description_routes(operations: Sequence[Operation], *, page: bool) -> list[web.RouteDef]:
     """Return the routes of the document and, with ``page``, of the page that shows it."""
-    document = msgspec.json.encode(describe(operations))
+
+    @cache
+    def document() -> bytes:  # made for the first who asks: it takes as long as fifty look-ups
+        return msgspec.json.encode(describe(operations))
 
     async def openapi(_: web.Request) -> web.Response:
-        return web.Response(body=document, content_type="application/json")
+        return web.Response(body=document(), content_type="application/json")
 
     routes = [web.get("/openapi.json", openapi, allow_head=False)]
     return [*routes, *_page_routes()] if page else routes

@@ -114,6 +114,16 @@ def load(schema: marshmallow.Schema, data: Any) -> Any:
         raise Invalid(fields=dict(_flat(error.messages_dict))) from None
 
 
+def load_query(schema: marshmallow.Schema, request: web.Request) -> Any:
+    """Load the query string, in which a name may stand once. Raises ``Invalid``."""
+    if not request.query_string:
+        return {}
+    twice = [name for name in set(request.query) if len(request.query.getall(name)) > 1]
+    if twice:
+        raise Invalid(fields=dict.fromkeys(twice, "Given more than once."))
+    return load(schema, dict(request.query))
+
+
 async def _read(request: web.Request, body: Body, limits: Limits) -> tuple[bytes, Any]:
     raw, value = await read_json(
         request, limit=body.limit(limits), depth=limits.json_depth, media_types=body.schemas

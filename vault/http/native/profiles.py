@@ -8,7 +8,7 @@ from aiohttp import web
 from vault.config import Limits
 from vault.errors import Invalid, TooLarge, VaultError
 from vault.http.native import schemas
-from vault.http.native.operation import PREFIX, Body, Call, Operation, answer, json_body, load
+from vault.http.native.operation import PREFIX, Body, Call, Operation, answer, json_body, load, load_query
 from vault.http.native.sessions import present_session
 from vault.http.native.times import rfc3339, rfc3339_or_none
 from vault.patches import json_patch, merge_patch
@@ -50,7 +50,7 @@ async def create_batch(call: Call) -> web.Response:
 
 async def read(call: Call) -> web.Response:
     """Open a profile, whole or some fields."""
-    query = load(_PROFILE_QUERY, dict(call.request.query)) if call.request.query_string else {}
+    query = load_query(_PROFILE_QUERY, call.request)
     profile = await call.vault.profiles.get(call.request.match_info["token"])
     wanted = query.get("fields_")
     content = profile.content if wanted is None else project(profile.content, wanted.split(","))

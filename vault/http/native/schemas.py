@@ -13,71 +13,19 @@ from marshmallow import (
     validates_schema,
 )
 
-from vault.tokens import is_user_token
-
-TOKEN_EXAMPLE = "7c9e6679-7425-4de4-944b-e07fc1f90ae7"  # noqa: S105 - an example
-SESSION_ID_EXAMPLE = "tvs_Zm9yIGRvY3VtZW50YXRpb24gb25seSwgbm90IGFuIGl"
-HANDLE_EXAMPLE = "tsh_ZXhhbXBsZS1oYW5kbGUtMQ"
-PROFILE_EXAMPLE = {
-    "email": "ada@example.org",
-    "first_name": "Ada",
-    "last_name": "Lovelace",
-    "address": {"city": "London"},
-}
-CLAIMS_EXAMPLE = {"roles": ["editor"], "locale": "en-GB"}
-TIME_EXAMPLE = "2026-01-31T12:00:00.000Z"
-
-
-class Seconds(fields.Integer):
-    """A whole number of seconds, at least 1. 142.0 is whole (as JSON Schema has it); "142" and true are not."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Range(min=1, max=10**10), **kwargs)
-
-    def _validated(self, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise self.make_error("invalid", input=value)
-        return int(value)
-
-
-class TrueOrFalse(fields.Boolean):
-    """true or false; 1 and "yes" are neither."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
-        if not isinstance(value, bool):
-            raise self.make_error("invalid", input=value)
-        return value
-
-
-class JsonObject(fields.Dict):
-    """Any JSON object, kept exactly as it came."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(keys=fields.String(), **kwargs)
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(value, dict):
-            raise self.make_error("invalid")
-        return value
-
-
-class UserToken(fields.String):
-    """A user token. One that cannot be is refused before any query."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        token: str = super()._deserialize(value, *args, **kwargs)
-        if not is_user_token(token):
-            raise ValidationError("Not a user token.")
-        return token
-
-
-def _token() -> fields.String:
-    return UserToken(required=True, metadata={"format": "uuid", "example": TOKEN_EXAMPLE})
-
-
-def _time(**kwargs: Any) -> fields.String:
-    return fields.String(metadata={"format": "date-time", "example": TIME_EXAMPLE}, **kwargs)
-
+from vault.http.native.fields import (
+    CLAIMS_EXAMPLE,
+    HANDLE_EXAMPLE,
+    PROFILE_EXAMPLE,
+    SESSION_ID_EXAMPLE,
+    TOKEN_EXAMPLE,
+    JsonObject,
+    Seconds,
+    TrueOrFalse,
+    UserToken,
+    time_field,
+    token_field,
+)
 
 # --- profiles: read -----------------------------------------------------------------------------------------
 
@@ -201,12 +149,12 @@ class SessionIdHeader(Schema):
 class ProfileHead(Schema):
     """What there is to say of a profile without opening it."""
 
-    token = _token()
+    token = token_field()
     revision = fields.Integer(required=True, metadata={"example": 1})
     key_version = fields.Integer(required=True, metadata={"example": 1})
-    created_at = _time(required=True)
-    updated_at = _time(required=True)
-    expires_at = _time(required=True, allow_none=True)
+    created_at = time_field(required=True)
+    updated_at = time_field(required=True)
+    expires_at = time_field(required=True, allow_none=True)
 
 
 class OpenedProfile(ProfileHead):
@@ -218,7 +166,7 @@ class OpenedProfile(ProfileHead):
 class FoundToken(Schema):
     """Whose value it is."""
 
-    token = _token()
+    token = token_field()
 
 
 class EntryError(Schema):
@@ -282,11 +230,11 @@ class SessionAnswer(Schema):
     )
     claims = JsonObject(required=True, metadata={"example": CLAIMS_EXAMPLE})
     handle = fields.String(required=True, metadata={"example": HANDLE_EXAMPLE})
-    created_at = _time(required=True)
-    authenticated_at = _time(required=True)
-    last_seen_at = _time(required=True)
-    expires_at = _time(required=True)
-    idle_expires_at = _time(required=True)
+    created_at = time_field(required=True)
+    authenticated_at = time_field(required=True)
+    last_seen_at = time_field(required=True)
+    expires_at = time_field(required=True)
+    idle_expires_at = time_field(required=True)
     cache_for = fields.Integer(
         required=True,
         metadata={"description": "Seconds for which the caller may reuse this answer.", "example": 2},

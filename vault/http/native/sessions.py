@@ -9,9 +9,10 @@ from vault.access import Caller
 from vault.config import Limits
 from vault.errors import Malformed
 from vault.http.native import schemas
-from vault.http.native.operation import Call, Operation, answer, json_body, load
+from vault.http.native.operation import Call, Operation, answer, json_body, load_query
 from vault.http.native.times import rfc3339
-from vault.sessions import OpenedSession, SessionView, Wanted
+from vault.session_views import SessionView
+from vault.sessions import OpenedSession, Wanted
 
 _KEEP_QUERY = schemas.KeepQuery()
 
@@ -71,7 +72,7 @@ async def list_of_person(call: Call) -> web.Response:
 
 async def end_all_of_person(call: Call) -> web.Response:
     """End all of a person's sessions."""
-    query = load(_KEEP_QUERY, dict(call.request.query))
+    query = load_query(_KEEP_QUERY, call.request)
     await call.vault.sessions.end_all(call.request.match_info["token"], query.get("keep"))
     return web.Response(status=204)
 

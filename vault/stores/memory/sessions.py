@@ -33,7 +33,7 @@ class MemorySessions(MemoryAnswers):
         at_limit: Literal["end_oldest", "refuse"],
         now: int,
         keeper: AnswerKeeper | None = None,
-    ) -> None:
+    ) -> int:
         """Check the epoch, then the limit, then insert."""
         self._refuse_repeat(keeper, now)
         epoch = self._epoch(row.user_token)
@@ -46,6 +46,7 @@ class MemorySessions(MemoryAnswers):
         for oldest in surplus:
             del self.sessions[oldest.digest]
         self.sessions[row.digest] = row
+        return len(surplus)
 
     async def find(self, digest: bytes) -> SessionRow | None:
         """Look the session up."""

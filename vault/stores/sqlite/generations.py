@@ -12,6 +12,7 @@ file until all have closed it. The same is left by a process that is killed in b
 import fcntl
 import mmap
 import os
+from contextlib import suppress
 from pathlib import Path
 
 #: A change makes one in this many kept rows be read again.
@@ -25,15 +26,8 @@ class Generations:
     """The counters of one session file, shared by all processes that have it open through the vault."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass  # others are at work: their counters go on
-        else:
-            os.truncate(self._descriptor, 0)  # nobody is: begin anew, all slots even
-            os.truncate(self._descriptor, _BYTES)
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # waits for one who is just beginning anew
+        self._path = path
+        self._descriptor = _join(path)
         self._memory = mmap.mmap(self._descriptor, _BYTES)
         counters = memoryview(self._memory).cast("Q")
         self._begun, self._done = counters[:SLOTS], counters[SLOTS:]
@@ -62,10 +56,30 @@ class Generations:
         self._changing.clear()
 
     def close(self) -> None:
-        """Let go of the memory, and of the lock that tells others we are here."""
+        """Let go of the memory, and of the lock that tells others we are here; the last to leave takes the file."""
         self._begun.release()
         self._done.release()
+        with suppress(BlockingIOError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+
+def _join(path: Path) -> int:
+    """Return a descriptor of the counters that all others who have them open share, under a shared lock."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # others are at work: their counters go on
+        else:
+            os.truncate(descriptor, 0)  # nobody is: begin anew, whatever a killed process left
+            os.truncate(descriptor, _BYTES)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for one who is just coming or going
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # the last to leave took the file in this very moment
 
 
 def _slot(digest: bytes) -> int:

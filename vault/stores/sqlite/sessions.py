@@ -52,10 +52,10 @@ class SqliteSessions(SqliteAnswers):
         at_limit: Literal["end_oldest", "refuse"],
         now: int,
         keeper: AnswerKeeper | None = None,
-    ) -> None:
+    ) -> int:
         """Insert, if the epoch has not moved since it was read."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> int:
             if keeper:
                 refuse_if_answered(connection, keeper.digest, now)
             inserted = connection.execute(
@@ -68,12 +68,14 @@ class SqliteSessions(SqliteAnswers):
             )
             if inserted.rowcount == 0:
                 raise SessionNotFound
+            ended = 0
             if limit and row.user_token is not None:
-                self._make_room(connection, row, limit, at_limit, now)
+                ended = self._make_room(connection, row, limit, at_limit, now)
             if keeper:
                 keep(connection, keeper.keep([None]))
+            return ended
 
-        await self._database.writer.run(work)
+        return await self._database.writer.run(work)
 
     async def find(self, digest: bytes) -> SessionRow | None:
         """Return the kept row if nothing has changed it, else read it, in the loop: the hot path."""
@@ -241,7 +243,7 @@ class SqliteSessions(SqliteAnswers):
         limit: int,
         at_limit: Literal["end_oldest", "refuse"],
         now: int,
-    ) -> None:
+    ) -> int:
         """Keep the person's live sessions within the limit: end those seen longest ago, or refuse the new one."""
         others = connection.execute(
             "SELECT digest FROM sessions WHERE user_token = ? AND digest <> ? AND idle_expires_at > ?"
@@ -250,8 +252,8 @@ class SqliteSessions(SqliteAnswers):
         ).fetchall()
         if len(others) >= limit and at_limit == "refuse":
             raise SessionLimit  # undoes the insert
-        for (digest,) in others[limit - 1 :]:
-            self._delete(connection, "DELETE FROM sessions WHERE digest = ? RETURNING digest", digest)
+        sql = "DELETE FROM sessions WHERE digest = ? RETURNING digest"
+        return sum(self._delete(connection, sql, digest) for (digest,) in others[limit - 1 :])
 
     def _delete(self, connection: sqlite3.Connection, sql: str, *parameters: object) -> int:
         """Run a DELETE that returns digests, and tell of each; return how many."""
