@@ -47,7 +47,7 @@ class Housekeeping:
             await asyncio.sleep(self._settings.interval)
 
     async def round(self) -> int:
-        """Sweep until nothing is left, shred what was deleted, count; return how many rows went."""
+        """Sweep until nothing is left, count, shred what was deleted; return how many rows went."""
         swept = 0
         for sweep in self._sweeps:
             while (count := await sweep(self._settings.chunk)) > 0:
@@ -55,8 +55,8 @@ class Housekeeping:
                 await asyncio.sleep(0)
         if swept:
             structlog.get_logger().info("housekeeping.swept", count=swept)
-        await self._stores.housekeeping.shred()
         self.census = await self._count()
+        await self._stores.housekeeping.shred()
         return swept
 
     async def ready(self) -> None:

@@ -154,6 +154,7 @@ async def test_t28_logs_metrics_errors_and_reprs_hold_no_id_token_or_handle(
     view = (await a_session(vault, person)).view
     await vault.housekeeping.round()
     metrics = (await ask(client, "GET", "/metrics")).text
+    await client.close()  # the lines of the last requests are written at the end
 
     told = (
         log.getvalue() + metrics + repr(view) + repr(vault.sessions) + "".join(each.text for each in refusals)

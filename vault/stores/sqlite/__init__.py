@@ -1,5 +1,6 @@
 """SQLite: the embedded default. Two files, ``vault.db`` and ``sessions.db``, and never one transaction over both."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -12,6 +13,9 @@ from vault.stores.sqlite.generations import Generations
 from vault.stores.sqlite.keys import SqliteKeys
 from vault.stores.sqlite.profiles import SqliteProfiles
 from vault.stores.sqlite.sessions import SqliteSessions
+
+SHRED_TRIES = 20
+SHRED_PAUSE = 0.05  # seconds
 
 
 class SqliteHousekeeping:
@@ -26,9 +30,15 @@ class SqliteHousekeeping:
             database.one("SELECT 1 FROM migrations")
 
     async def shred(self) -> None:
-        """Checkpoint: ``secure_delete`` zeroes the pages, but the WAL keeps old frames until it is cut."""
+        """Checkpoint: ``secure_delete`` zeroes the pages, but the WAL keeps old frames until it is cut.
+
+        A long reader may be in the way for a moment; what is still left then waits for the next round.
+        """
         for database in self._databases:
-            await database.writer.checkpoint()
+            for _ in range(SHRED_TRIES):
+                if await database.writer.checkpoint():
+                    break
+                await asyncio.sleep(SHRED_PAUSE)
 
     async def check(self) -> list[str]:
         """Check both files."""

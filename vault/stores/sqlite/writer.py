@@ -11,7 +11,6 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -52,7 +51,7 @@ class Writer:
         self._waiting: deque[_Job] = deque()
         self._wake = asyncio.Event()
         self._closing = False
-        self._checkpoint_wanted = False
+        self._checkpoints: list[asyncio.Future[bool]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
         self._task = asyncio.create_task(self._serve(), name="sqlite-writer")
 
@@ -68,11 +67,14 @@ class Writer:
         self._wake.set()
         return await done
 
-    async def checkpoint(self) -> None:
-        """Move the WAL into the database and cut it to nothing, unless a reader is in the way just now."""
-        await self.run(lambda _: None)  # the WAL's last frames are ours, so wait for our turn
-        self._checkpoint_wanted = True
+    async def checkpoint(self) -> bool:
+        """Move the WAL into the database and cut it to nothing. False if a reader was in the way just now."""
+        if self._closing:
+            return False
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._checkpoints.append(done)
         self._wake.set()
+        return await done
 
     async def close(self) -> None:
         """Finish every job that was accepted, then close the connection."""
@@ -83,18 +85,25 @@ class Writer:
         self._connection.close()
 
     async def _serve(self) -> None:
-        while self._waiting or not self._closing:
-            if not self._waiting:
-                if self._checkpoint_wanted:
-                    self._checkpoint_wanted = False
-                    with suppress(sqlite3.Error):  # somebody is in the way: the next round will do it
-                        await self._in_thread("PRAGMA wal_checkpoint(TRUNCATE)")
-                    continue
+        while self._waiting or self._checkpoints or not self._closing:
+            if self._checkpoints:
+                await self._checkpoint()
+            if self._waiting:
+                jobs = [self._waiting.popleft() for _ in range(min(MOST_JOBS, len(self._waiting)))]
+                await self._transaction([job for job in jobs if not job.done.cancelled()])
+            elif not self._closing:
                 self._wake.clear()
                 await self._wake.wait()
-                continue
-            jobs = [self._waiting.popleft() for _ in range(min(MOST_JOBS, len(self._waiting)))]
-            await self._transaction([job for job in jobs if not job.done.cancelled()])
+
+    async def _checkpoint(self) -> None:
+        asked, self._checkpoints = self._checkpoints, []
+        try:
+            ((is_busy, *_),) = await self._in_thread("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            is_busy = 1
+        for done in asked:
+            if not done.done():
+                done.set_result(not is_busy)
 
     async def _transaction(self, jobs: list[_Job]) -> None:
         try:
@@ -153,10 +162,10 @@ class Writer:
             job.error = error
         connection.execute("RELEASE job")
 
-    async def _in_thread(self, statement: str) -> None:
-        def run() -> None:
-            self._connection.execute(
+    async def _in_thread(self, statement: str) -> list[Any]:
+        def run() -> list[Any]:
+            return self._connection.execute(
                 statement
-            ).fetchall()  # to its end: a statement in progress bars savepoints
+            ).fetchall()  # to its end: one in progress bars savepoints
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
