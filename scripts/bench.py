@@ -31,10 +31,10 @@ Step = Callable[[str], None]
 async def _measured(
     chosen: Sequence[Contrast], server: Server, rounds: int, seconds: float, step: Step
 ) -> list[Line]:
-    """Load base and route in turn, round after round; the first round warms up and is dropped."""
+    """Load base and route in turn, round after round, route after route; the first round warms up and is dropped."""
     found: dict[str, list[tuple[Sample, Sample]]] = {contrast.route: [] for contrast in chosen}
-    for number in range(rounds + 1):
-        for contrast in chosen:
+    for contrast in chosen:
+        for number in range(rounds + 1):
             pair = {}
             for which in (0, 1) if number % 2 else (1, 0):  # whoever is second gains or loses nothing
                 pair[which] = await measure(

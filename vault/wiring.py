@@ -13,7 +13,7 @@ from vault.crypto import keyring_file
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.keyring import Keyring, new_keyring
 from vault.crypto.sealer import Sealer
-from vault.errors import AlreadyInitialised, DataFolderError, VaultError
+from vault.errors import AlreadyInitialised, ConfigError, DataFolderError, VaultError
 from vault.housekeeping import Housekeeping
 from vault.idempotency import Answers
 from vault.installation import Vault
@@ -47,6 +47,7 @@ async def open_vault(
     if folder is None:
         keyring = new_keyring(clock.now())
     else:
+        _require_files(config)
         if not any((folder / name).exists() for name in (config.keyring.file, *DATABASES)):
             raise DataFolderError(_no_vault(folder))
         require_whole(folder, config)
@@ -107,6 +108,7 @@ async def initialise(config: Config, folder: Path) -> str:
     they were lost. Raises ``AlreadyInitialised``, and ``KeyringError`` where keys were in use before: a lost
     keyring is never replaced.
     """
+    _require_files(config)
     path = folder / config.keyring.file
     if path.exists():
         require_whole(folder, config)
@@ -124,6 +126,11 @@ async def first_access_key(vault: Vault) -> str:
     """Make the admin key of a vault that has no access key yet."""
     text, _ = await vault.access.create(FIRST_KEY_NAME, {"admin"})
     return text
+
+
+def is_new(config: Config, folder: Path) -> bool:
+    """Whether there is neither a keyring (which may lie elsewhere) nor anything foreign in the folder."""
+    return is_fresh(folder) and not (folder / config.keyring.file).exists()
 
 
 def is_fresh(folder: Path) -> bool:
@@ -152,7 +159,7 @@ def require_whole(folder: Path, config: Config) -> None:
 
 async def check(config: Config, folder: Path) -> list[str]:
     """Return what is wrong with an installation and how to mend it, in sentences; empty if nothing is."""
-    if is_fresh(folder) and not (folder / config.keyring.file).exists():
+    if is_new(config, folder):
         return [_no_vault(folder)]
     trouble = _open_to_others(folder)
     try:
@@ -171,6 +178,13 @@ async def check(config: Config, folder: Path) -> list[str]:
     return trouble
 
 
+def _require_files(config: Config) -> None:
+    if config.storage.url == "memory:":
+        raise ConfigError(
+            "storage.url: 'memory:' forgets everything at the end; only 'tokenvault demo' uses it."
+        )
+
+
 def _no_vault(folder: Path) -> str:
     if is_fresh(folder):
         return f"{folder} holds no vault. Make one with: tokenvault init --data {folder}"
@@ -180,7 +194,8 @@ def _no_vault(folder: Path) -> str:
 def _make_folder(folder: Path) -> None:
     if not is_fresh(folder):
         raise DataFolderError(_no_vault(folder))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
 
 
 def _open_to_others(folder: Path) -> list[str]:

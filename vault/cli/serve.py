@@ -29,7 +29,7 @@ def serve(place: Place, *, host: str | None, port: int | None) -> None:
     config = _with_address(place.config, host, port)
 
     async def work() -> None:
-        if wiring.is_fresh(place.data):
+        if wiring.is_new(config, place.data):
             show_first_key(await wiring.initialise(config, place.data))
         async with wiring.open_vault(config, place.data, housekeeping=True) as vault:
             if not await vault.access.list():  # an earlier first start ended before it showed the key

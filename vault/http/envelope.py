@@ -19,6 +19,9 @@ from vault.logs import RequestContext, RequestLog, current_request
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+#: Methods that are told by name. A caller may send any word as method, a key or an e-mail too.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 
 class Envelope:
     """The envelope of one application; without a ``log`` it writes no line a request."""
@@ -49,9 +52,10 @@ class Envelope:
             # Nothing the vault answers may lie in a cache (ASVS 14.3.2).
             headers["Cache-Control"] = "no-store"
             seconds = perf_counter() - started
-            answered(route, request.method, response.status, seconds)
+            method = request.method if request.method in METHODS else "OTHER"
+            answered(route, method, response.status, seconds)
             if log is not None:
-                log.write(context, route, request.method, response.status, seconds)
+                log.write(context, route, method, response.status, seconds)
             return response
 
         return enveloped
