@@ -134,3 +134,51 @@ async def test_what_was_acknowledged_survives_sigkill(acknowledged: int, program
             if found:
                 async with client.get(f"profiles/{found}") as answer:
                     assert (await answer.json())["profile"] == profile(number)
+
+
+# --- the straight way of a look-up ------------------------------------------------------------------------------
+
+
+def _raw(program: Program, request: str) -> list[tuple[list[str], bytes]]:
+    """Send bytes as they are; return the head's lines and the body of each answer until the end or a second's rest."""
+    host, port = program.url.removeprefix("http://").split(":")
+    received = b""
+    with socket.create_connection((host, int(port)), timeout=1) as connection:
+        connection.sendall(request.encode())
+        with suppress(TimeoutError):
+            while chunk := connection.recv(65536):
+                received += chunk
+    answers = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        (length,) = [int(line.split(": ")[1]) for line in lines if line.lower().startswith("content-length")]
+        answers.append((lines, rest[:length]))
+        received = rest[length:]
+    return answers
+
+
+def test_the_straight_way_answers_as_the_router_would(tmp_path: Path) -> None:
+    """Whichever way a look-up takes, on whatever connection, its answer is the same and well-formed."""
+    with Program(tmp_path / "data", tmp_path) as program:
+        made = call(
+            program.url, "POST", "/api/v1/sessions", program.access_key, {"claims": {"role": "editor"}}
+        )
+        headers = f"Host: a\r\nAuthorization: Bearer {program.access_key}\r\nSession-Id: {made[1]['session_id']}\r\n"
+        path = "GET /api/v1/sessions/current"
+        straight = f"{path} HTTP/1.1\r\n{headers}\r\n"
+        answers = [
+            *_raw(program, straight + straight),  # two in one piece, on one connection
+            *_raw(program, f"{path}?by=router HTTP/1.1\r\n{headers}\r\n"),
+            *_raw(program, f"{path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"),
+            *_raw(program, f"{path} HTTP/1.0\r\n{headers}\r\n"),
+        ]
+    assert len(answers) == 5
+    assert len({body for _, body in answers}) == 1
+    assert [lines[0] for lines, _ in answers] == ["HTTP/1.1 200 OK"] * 4 + ["HTTP/1.0 200 OK"]
+    names = [sorted(line.split(":")[0] for line in lines[1:]) for lines, _ in answers]
+    assert all(len(set(each)) == len(each) for each in names)  # no header twice
+    usual = set(names[0]) | {"Server"}
+    assert {name for each in names for name in each} == usual | {"Connection"}
+    connections = [[line for line in lines if line.startswith("Connection")] for lines, _ in answers]
+    assert connections == [[], [], [], ["Connection: close"], []]

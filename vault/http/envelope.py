@@ -49,6 +49,7 @@ class Envelope:
             headers = response.headers
             headers["X-Request-Id"] = context.request_id
             headers["X-Content-Type-Options"] = "nosniff"
+            headers["Server"] = "tokenization-vault"  # and not the versions of what it is made of
             # Nothing the vault answers may lie in a cache (ASVS 14.3.2).
             headers["Cache-Control"] = "no-store"
             seconds = perf_counter() - started

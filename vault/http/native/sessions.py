@@ -11,6 +11,7 @@ from vault.errors import Malformed
 from vault.http.native import schemas
 from vault.http.native.operation import Call, Operation, answer, json_body, load_query
 from vault.http.native.times import rfc3339
+from vault.http.prompt import PromptAnswer
 from vault.session_views import SessionView
 from vault.sessions import OpenedSession, Wanted
 
@@ -33,7 +34,7 @@ async def read(call: Call) -> web.Response:
         return answer(present_session(view, call.caller))
     if not view.wire:
         view.wire = msgspec.json.encode(present_session(view, call.caller))
-    return web.Response(body=view.wire, content_type="application/json")
+    return PromptAnswer(view.wire)
 
 
 async def change(call: Call) -> web.Response:
