@@ -44,10 +44,16 @@ class ProfileHead:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """An opened profile."""
+    """An opened profile; ``text`` is its content as JSON, as it was sealed."""
 
     head: ProfileHead
-    content: Content = field(repr=False)
+    text: bytes = field(repr=False)
+
+    @property
+    def content(self) -> Content:
+        """The content, decoded anew."""
+        content: Content = msgspec.json.decode(self.text)
+        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,7 @@ class Profiles:
     async def get(self, token: str) -> Profile:
         """Open a profile. Raises ``ProfileNotFound`` for unknown, expired and erased alike."""
         row = await self._living(token)
-        return Profile(_head(row), self._open(row))
+        return self._open(row)
 
     async def replace(self, token: str, content: Content, if_match: Sequence[int] | None) -> ProfileHead:
         """Put new content in place of all of the old. Errors as ``change``."""
@@ -167,7 +173,7 @@ class Profiles:
             if if_match is not None and row.revision not in if_match:
                 raise RevisionMismatch
             now = self._clock.now()
-            content = change(self._open(row))
+            content = change(self._open(row).content)
             sealed = self._sealer.seal("profile", token, msgspec.json.encode(content))
             changed = ProfileRow(
                 token,
@@ -212,7 +218,7 @@ class Profiles:
         row = await self._store.find(token)
         if row is None or not row.is_alive(self._clock.now()):
             return None
-        return Person(row.expires_at, personal_strings(self._open(row)))
+        return Person(row.expires_at, personal_strings(self._open(row).content))
 
     async def sweep(self, limit: int) -> int:
         """Finish interrupted erasures, erase expired profiles, drop old kept answers: up to ``limit`` of each.
@@ -246,9 +252,8 @@ class Profiles:
             raise ProfileNotFound
         return row
 
-    def _open(self, row: ProfileRow) -> Content:
-        content: Content = msgspec.json.decode(self._sealer.open("profile", row.token, row.box))
-        return content
+    def _open(self, row: ProfileRow) -> Profile:
+        return Profile(_head(row), self._sealer.open("profile", row.token, row.box))
 
     def _new(self, new: NewContent, now: int) -> NewProfile:
         token = new_user_token()

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from vault.config import Limits
@@ -53,7 +54,7 @@ async def read(call: Call) -> web.Response:
     query = load_query(_PROFILE_QUERY, call.request)
     profile = await call.vault.profiles.get(call.request.match_info["token"])
     wanted = query.get("fields_")
-    content = profile.content if wanted is None else project(profile.content, wanted.split(","))
+    content = msgspec.Raw(profile.text) if wanted is None else project(profile.content, wanted.split(","))
     return answer({**_present_head(profile.head), "profile": content}, headers=_etag(profile.head))
 
 
@@ -92,7 +93,7 @@ async def export(call: Call) -> web.Response:
     return answer(
         {
             **_present_head(held.profile.head),
-            "profile": held.profile.content,
+            "profile": msgspec.Raw(held.profile.text),
             "sessions": [present_session(view, call.caller) for view in held.sessions],
         }
     )

@@ -49,7 +49,9 @@ class SqliteProfiles(SqliteAnswers):
     async def find_by_tag(self, tags: Sequence[Tag]) -> ProfileRow | None:
         """Read the owner of any of the tags."""
         for tag in tags:
-            owner = self._database.one("SELECT token FROM tags WHERE digest = ?", (tag.digest,))
+            owner = self._database.one(
+                "SELECT token FROM tags WHERE version = ? AND digest = ?", (tag.version, tag.digest)
+            )
             if owner:
                 return await self.find(owner[0])
         return None
@@ -142,14 +144,14 @@ def _claim(connection: sqlite3.Connection, tags: Iterable[Tag], token: str, now:
     for tag in held:
         # The holder may be dead and merely not swept yet: then its tag is free.
         living = connection.execute(
-            "SELECT 1 FROM tags JOIN profiles USING (token) WHERE digest = ? AND erasing_at IS NULL"
-            " AND (expires_at IS NULL OR expires_at > ?)",
-            (tag.digest, now),
+            "SELECT 1 FROM tags JOIN profiles USING (token) WHERE version = ? AND digest = ?"
+            " AND erasing_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
+            (tag.version, tag.digest, now),
         ).fetchone()
         if living:
             return tag.field
     for tag in held:
-        connection.execute("DELETE FROM tags WHERE digest = ?", (tag.digest,))
+        connection.execute("DELETE FROM tags WHERE version = ? AND digest = ?", (tag.version, tag.digest))
         _claim_one(connection, tag, token)
     return None
 

@@ -15,14 +15,15 @@ CREATE INDEX profiles_by_expiry ON profiles (expires_at) WHERE expires_at IS NOT
 CREATE INDEX profiles_being_erased ON profiles (erasing_at) WHERE erasing_at IS NOT NULL;
 
 -- Blind-index tags. The primary key is what makes a value unique: no check-then-insert.
+-- By version first, so that the versions in use are found without an index of their own.
 CREATE TABLE tags (
-    digest  BLOB    PRIMARY KEY,
-    field   TEXT    NOT NULL,
     version INTEGER NOT NULL,
-    token   TEXT    NOT NULL
+    digest  BLOB    NOT NULL,
+    field   TEXT    NOT NULL,
+    token   TEXT    NOT NULL,
+    PRIMARY KEY (version, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tags_by_token ON tags (token);
-CREATE INDEX tags_by_version ON tags (version);
 
 CREATE TABLE access_keys (
     id            TEXT    PRIMARY KEY,
