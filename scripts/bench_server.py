@@ -82,6 +82,7 @@ def _without_write(vault: Vault) -> Vault:
         Answers(sealer, clock, settings.idempotency.lifetime),
         clock,
         settings.profiles,
+        settings.limits.profile_body,
     )
     return replace(vault, profiles=profiles)
 

@@ -11,11 +11,11 @@ import structlog
 from vault import config
 from vault.clock import Clock
 from vault.crypto.blind_index import BlindIndex
-from vault.crypto.sealer import Sealer
+from vault.crypto.sealer import Sealed, Sealer
 from vault.errors import Conflict, Duplicate, Invalid, ProfileNotFound, RevisionMismatch, VaultError
 from vault.idempotency import Answers, Attempt, Outcomes
 from vault.personal_data import personal_strings
-from vault.ports import NewProfile, ProfileStore, SessionStore
+from vault.ports import AnswerKeeper, NewProfile, ProfileStore, SessionStore
 from vault.records import Person, ProfileRow
 from vault.tokens import is_user_token, new_user_token
 
@@ -73,7 +73,7 @@ class BatchEntry(msgspec.Struct, frozen=True):
 
 
 class Profiles:
-    """The profiles of one vault."""
+    """The profiles of one vault. ``most_bytes`` bounds a profile's JSON text, however it came or grew."""
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class Profiles:
         answers: Answers,
         clock: Clock,
         settings: config.Profiles,
+        most_bytes: int,
     ) -> None:
         self._store = store
         self._sessions = sessions
@@ -92,6 +93,7 @@ class Profiles:
         self._answers = answers
         self._clock = clock
         self._settings = settings
+        self._most_bytes = most_bytes
 
     async def create(
         self, content: Content, expires_in: int | None = None, attempt: Attempt | None = None
@@ -174,7 +176,7 @@ class Profiles:
                 raise RevisionMismatch
             now = self._clock.now()
             content = change(self._open(row).content)
-            sealed = self._sealer.seal("profile", token, msgspec.json.encode(content))
+            sealed = self._seal(token, content)
             changed = ProfileRow(
                 token,
                 sealed.box,
@@ -240,7 +242,7 @@ class Profiles:
         await self._store.delete(token)
         structlog.get_logger().info("profile.erased")
 
-    async def _insert_or_raise(self, new: NewProfile, now: int, keeper: Any) -> Outcomes:
+    async def _insert_or_raise(self, new: NewProfile, now: int, keeper: AnswerKeeper | None) -> Outcomes:
         outcomes = await self._store.insert([new], now, keeper)
         if outcomes[0]:
             raise Duplicate(outcomes[0])
@@ -259,8 +261,14 @@ class Profiles:
         token = new_user_token()
         tags = self._index.profile_tags(new.content)
         expires_at = None if new.expires_in is None else self._end(new.expires_in, now)
-        sealed = self._sealer.seal("profile", token, msgspec.json.encode(new.content))
+        sealed = self._seal(token, new.content)
         return NewProfile(ProfileRow(token, sealed.box, sealed.key_version, 1, now, now, expires_at), tags)
+
+    def _seal(self, token: str, content: Content) -> Sealed:
+        text = msgspec.json.encode(content)
+        if len(text) > self._most_bytes:
+            raise Invalid(fields={"profile": f"must be at most {self._most_bytes} bytes of JSON"})
+        return self._sealer.seal("profile", token, text)
 
     def _end(self, expires_in: int, now: int) -> int:
         most = self._settings.max_expires_in

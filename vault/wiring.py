@@ -80,7 +80,16 @@ def assemble(
     """Put the nouns of one tenant together over open stores."""
     answers = Answers(sealer, clock, config.idempotency.lifetime)
     index = BlindIndex(keyring, tenant, config.profiles.default_region)
-    profiles = Profiles(stores.profiles, stores.sessions, sealer, index, answers, clock, config.profiles)
+    profiles = Profiles(
+        stores.profiles,
+        stores.sessions,
+        sealer,
+        index,
+        answers,
+        clock,
+        config.profiles,
+        config.limits.profile_body,
+    )
     sessions = Sessions(
         stores.sessions,
         profiles.person,
