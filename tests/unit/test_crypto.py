@@ -18,6 +18,7 @@ from vault.crypto.derive import fingerprint, length_prefixed
 from vault.crypto.keyring import Keyring, KeyState, KeyVersion, new_keyring
 from vault.crypto.sealer import PADDING_BLOCKS, Sealer
 from vault.errors import BoxError, KeyringError, MalformedBox, TamperedBox, UnknownKey, WrongKey
+from vault.tokens import is_handle, is_session_id, is_user_token, parse_access_key, session_digest
 
 OUTCOMES = {
     "malformed": MalformedBox,
@@ -147,6 +148,24 @@ def test_tags_differ_by_tenant_field_and_version() -> None:
 def test_length_prefixing_is_injective(one: list[bytes], other: list[bytes]) -> None:
     """Two different lists never give the same bytes."""
     assert (length_prefixed(*one) == length_prefixed(*other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    "vector",
+    VECTORS["strings.json"]["vectors"],
+    ids=lambda vector: f"{vector['kind']} {vector['outcome']} {vector['text']!r}",
+)
+def test_an_opaque_string_is_taken_and_stored_as_its_vector_says(vector: dict[str, str]) -> None:
+    """Shapes are exact, and of secrets only digests are kept."""
+    text = vector["text"]
+    key = parse_access_key(text)
+    stored = {
+        "user_token": text if is_user_token(text) else None,
+        "session_id": session_digest(text).hex() if is_session_id(text) else None,
+        "handle": text if is_handle(text) else None,
+        "access_key": f"{key.id} {key.secret_digest.hex()}" if key else None,
+    }
+    assert stored[vector["kind"]] == vector.get("stored")
 
 
 def test_fingerprints_are_those_of_the_vectors() -> None:

@@ -129,6 +129,42 @@ def tags() -> list[dict[str, Any]]:
     ]
 
 
+def strings() -> list[dict[str, Any]]:
+    """Return vectors of opaque strings: what is accepted, and what is stored of it."""
+    secret = base64.urlsafe_b64encode(MASTER).decode().rstrip("=")
+    short = base64.urlsafe_b64encode(MASTER[:16]).decode().rstrip("=")
+    accepted = [
+        ("user_token", TOKEN, TOKEN),
+        ("session_id", f"tvs_{secret}", _sha256(f"tvs_{secret}")),
+        ("handle", f"tsh_{short}", f"tsh_{short}"),
+        ("access_key", f"tvk_0123456789abcdef_{secret}", f"0123456789abcdef {_sha256(secret)}"),
+    ]
+    refused = [
+        ("user_token", TOKEN.upper()),
+        ("user_token", TOKEN.replace("-4de4-", "-1de4-")),
+        ("user_token", TOKEN.replace("-", "")),
+        ("session_id", f"tvs_{secret}="),
+        ("session_id", f"tvs_{secret[:-1]}"),
+        ("session_id", f"tvs_{secret}\n"),
+        ("session_id", _sha256(f"tvs_{secret}")),
+        ("handle", f"tvs_{short}"),
+        ("access_key", f"tvk_0123456789ABCDEF_{secret}"),
+        ("access_key", f"tvk_0123456789abcdef{secret}"),
+        ("access_key", "DEMO"),
+    ]
+    return [
+        *(
+            {"kind": kind, "text": text, "outcome": "accepted", "stored": stored}
+            for kind, text, stored in accepted
+        ),
+        *({"kind": kind, "text": text, "outcome": "refused"} for kind, text in refused),
+    ]
+
+
+def _sha256(text: str) -> str:
+    return bindings.crypto_hash_sha256(text.encode()).hex()
+
+
 def files() -> dict[str, Any]:
     """Return each vector file's content."""
     return {
@@ -140,6 +176,7 @@ def files() -> dict[str, Any]:
             "vectors": boxes(),
         },
         "tags.json": {"master": _hex(MASTER), "tenant": "default", "region": "US", "vectors": tags()},
+        "strings.json": {"vectors": strings()},
         "keys.json": {
             "master": _hex(MASTER),
             "fingerprints": {
