@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import structlog
+
 from vault.errors import ConfigError
 from vault.ports import Stores
 from vault.stores.sqlite.access import SqliteAccess
@@ -21,7 +23,8 @@ SHRED_PAUSE = 0.05  # seconds
 class SqliteHousekeeping:
     """Chores over both files."""
 
-    def __init__(self, *databases: Database) -> None:
+    def __init__(self, generations: Generations, *databases: Database) -> None:
+        self._generations = generations
         self._databases = databases
 
     async def ping(self) -> None:
@@ -34,6 +37,8 @@ class SqliteHousekeeping:
 
         A long reader may be in the way for a moment; what is still left then waits for the next round.
         """
+        if not self._generations.check():
+            structlog.get_logger().error("store.counters_deleted")  # restart all processes to keep rows again
         for database in self._databases:
             for _ in range(SHRED_TRIES):
                 if await database.writer.checkpoint():
@@ -60,5 +65,5 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
                 SqliteSessions(sessions, generations),
                 SqliteAccess(vault),
                 SqliteKeys(vault, sessions),
-                SqliteHousekeeping(vault, sessions),
+                SqliteHousekeeping(generations, vault, sessions),
             )

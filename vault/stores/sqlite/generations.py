@@ -32,12 +32,13 @@ class Generations:
         counters = memoryview(self._memory).cast("Q")
         self._begun, self._done = counters[:SLOTS], counters[SLOTS:]
         self._changing: list[int] = []
+        self._is_shared = True
 
     def note(self, digest: bytes) -> int | None:
         """Return the generation of what is about to be read, or None if it is being changed: do not keep it."""
         slot = _slot(digest)
         begun = self._begun[slot]
-        return begun if begun == self._done[slot] else None
+        return begun if begun == self._done[slot] and self._is_shared else None
 
     def is_current(self, digest: bytes, generation: int) -> bool:
         """Whether nothing was begun on the slot since ``note`` gave this generation."""
@@ -55,13 +56,22 @@ class Generations:
             self._done[slot] += 1
         self._changing.clear()
 
+    def check(self) -> bool:
+        """Whether others can still find the counters. If somebody deleted the file, nothing is kept from here on."""
+        if self._is_shared and os.fstat(self._descriptor).st_nlink == 0:
+            self._is_shared = False
+            for slot in range(SLOTS):
+                self._begun[slot] += 1  # and nothing kept so far is used again
+        return self._is_shared
+
     def close(self) -> None:
         """Let go of the memory, and of the lock that tells others we are here; the last to leave takes the file."""
         self._begun.release()
         self._done.release()
         with suppress(BlockingIOError):
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._path.unlink(missing_ok=True)
+            if os.fstat(self._descriptor).st_nlink:  # else the path is somebody else's by now
+                self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 
