@@ -7,7 +7,7 @@ verdict: a request that runs beside a logout cannot bring the session back.
 import sqlite3
 from typing import Literal
 
-from msgspec.structs import astuple
+from msgspec.structs import asdict
 
 from vault.errors import SessionLimit, SessionNotFound
 from vault.ports import AnswerKeeper
@@ -61,10 +61,11 @@ class SqliteSessions(SqliteAnswers):
             inserted = connection.execute(
                 "INSERT INTO sessions (digest, handle, user_token, box, key_version, epoch, lifetime,"
                 " idle_timeout, created_at, authenticated_at, last_seen_at, expires_at, idle_expires_at)"
-                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13"
-                " WHERE ?6 >= 0 AND ?6 = coalesce((SELECT CASE WHEN closed_at IS NOT NULL THEN -1 ELSE epoch END"
-                " FROM epochs WHERE user_token = ?3), 0)",
-                astuple(row),
+                " SELECT :digest, :handle, :user_token, :box, :key_version, :epoch, :lifetime, :idle_timeout,"
+                " :created_at, :authenticated_at, :last_seen_at, :expires_at, :idle_expires_at"
+                " WHERE :epoch >= 0 AND :epoch = coalesce((SELECT CASE WHEN closed_at IS NOT NULL THEN -1"
+                " ELSE epoch END FROM epochs WHERE user_token = :user_token), 0)",
+                asdict(row),
             )
             if inserted.rowcount == 0:
                 raise SessionNotFound
@@ -100,9 +101,9 @@ class SqliteSessions(SqliteAnswers):
         def work(connection: sqlite3.Connection) -> SessionRow | None:
             self._generations.change(digest)
             connection.execute(
-                "UPDATE sessions SET last_seen_at = ?2, idle_expires_at = min(?2 + idle_timeout, expires_at)"
-                " WHERE digest = ?1 AND idle_expires_at > ?2",
-                (digest, now),
+                "UPDATE sessions SET last_seen_at = :now, idle_expires_at = min(:now + idle_timeout, expires_at)"
+                " WHERE digest = :digest AND idle_expires_at > :now",
+                {"digest": digest, "now": now},
             )
             row = connection.execute(_FIND, (digest,)).fetchone()
             session = SessionRow(*row) if row else None
@@ -116,9 +117,8 @@ class SqliteSessions(SqliteAnswers):
         def work(connection: sqlite3.Connection) -> bool:
             self._generations.change(row.digest)
             updated = connection.execute(
-                "UPDATE sessions SET box = ?3, key_version = ?4"
-                " WHERE digest = ?1 AND box = ?2 AND idle_expires_at > ?5",
-                (row.digest, row.box, box, key_version, now),
+                "UPDATE sessions SET box = ?, key_version = ? WHERE digest = ? AND box = ? AND idle_expires_at > ?",
+                (box, key_version, row.digest, row.box, now),
             )
             return updated.rowcount == 1
 
@@ -130,13 +130,9 @@ class SqliteSessions(SqliteAnswers):
         def work(connection: sqlite3.Connection) -> bool:
             self._generations.change(old.digest)
             updated = connection.execute(
-                "UPDATE sessions SET digest = ?4, box = ?5, key_version = ?6, authenticated_at = ?7,"
-                " last_seen_at = ?8, expires_at = ?9, idle_expires_at = ?10"
-                " WHERE digest = ?1 AND box = ?2 AND idle_expires_at > ?3",
+                "UPDATE sessions SET digest = ?, box = ?, key_version = ?, authenticated_at = ?, last_seen_at = ?,"
+                " expires_at = ?, idle_expires_at = ? WHERE digest = ? AND box = ? AND idle_expires_at > ?",
                 (
-                    old.digest,
-                    old.box,
-                    now,
                     new.digest,
                     new.box,
                     new.key_version,
@@ -144,6 +140,9 @@ class SqliteSessions(SqliteAnswers):
                     new.last_seen_at,
                     new.expires_at,
                     new.idle_expires_at,
+                    old.digest,
+                    old.box,
+                    now,
                 ),
             )
             return updated.rowcount == 1
@@ -162,7 +161,9 @@ class SqliteSessions(SqliteAnswers):
 
     async def revoke_handle(self, handle: str, user_token: str | None = None) -> bool:
         """Delete by public handle."""
-        sql = "DELETE FROM sessions WHERE handle = ?1 AND (?2 IS NULL OR user_token = ?2) RETURNING digest"
+        sql = (
+            "DELETE FROM sessions WHERE handle = ? AND user_token IS coalesce(?, user_token) RETURNING digest"
+        )
         return await self._database.writer.run(
             lambda connection: self._delete(connection, sql, handle, user_token) == 1
         )
@@ -185,8 +186,8 @@ class SqliteSessions(SqliteAnswers):
                 now,
             )
             kept = connection.execute(
-                "UPDATE sessions SET epoch = (SELECT epoch FROM epochs WHERE user_token = ?1)"
-                " WHERE user_token = ?1 RETURNING digest",
+                "UPDATE sessions SET epoch = (SELECT epoch FROM epochs AS e WHERE e.user_token = sessions.user_token)"
+                " WHERE user_token = ? RETURNING digest",
                 (user_token,),
             )
             for (digest,) in kept.fetchall():
@@ -199,8 +200,8 @@ class SqliteSessions(SqliteAnswers):
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "INSERT INTO epochs (user_token, epoch, closed_at) VALUES (?1, 1, ?2)"
-                " ON CONFLICT (user_token) DO UPDATE SET closed_at = coalesce(closed_at, ?2)",
+                "INSERT INTO epochs (user_token, epoch, closed_at) VALUES (?, 1, ?)"
+                " ON CONFLICT (user_token) DO UPDATE SET closed_at = coalesce(closed_at, excluded.closed_at)",
                 (user_token, now),
             )
             self._delete(connection, "DELETE FROM sessions WHERE user_token = ? RETURNING digest", user_token)
