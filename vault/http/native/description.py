@@ -85,9 +85,10 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _describe(operation: Operation) -> dict[str, Any]:
-    name = operation.handler
+    noun = operation.handler.__module__.rsplit(".", 1)[-1]
     described: dict[str, Any] = {
-        "operationId": f"{name.__module__.rsplit('.', 1)[-1]}_{name.__name__}",
+        "tags": [noun],
+        "operationId": f"{noun}_{operation.handler.__name__}",
         "summary": operation.summary,
         "description": f"Needs the scope `{operation.scope}`.",
         "parameters": _parameters(operation),
