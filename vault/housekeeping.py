@@ -44,6 +44,8 @@ class Housekeeping:
                 await self.round()
             except VaultError as error:
                 structlog.get_logger().error("housekeeping.failed", code=error.code)
+            except Exception as error:  # a round that nobody foresaw to fail must not be the last one
+                structlog.get_logger().error("housekeeping.failed", error=type(error).__name__)
             await asyncio.sleep(self._settings.interval)
 
     async def round(self) -> int:

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """A noun that cannot change: a Struct, made eight times as fast as a dataclass.
+    """A noun that cannot change: a Struct, made in a twentieth of a frozen dataclass's time.
 
     It holds scalars only, so there is nothing for the garbage collector to visit.
     """

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,6 +166,36 @@ async def test_a_broken_file_is_store_unavailable_for_everybody(path: Path) -> N
     )
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
     await writer.close()
+
+
+class FailingDisk(sqlite3.Connection):
+    """Fails the next COMMIT, and the ROLLBACK after it, as often as told."""
+
+    failures = 0
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        """Run a statement, or fail without the code that SQLite's own errors carry."""
+        if sql in ("COMMIT", "ROLLBACK") and self.failures:
+            self.failures -= 1
+            raise sqlite3.OperationalError("the disk is gone")
+        return super().execute(sql, *parameters)
+
+
+@pytest.mark.parametrize("failures", [1, 2], ids=["the commit fails", "the rollback fails too"])
+async def test_a_writer_outlives_a_disk_that_fails_for_a_moment(path: Path, failures: int) -> None:
+    """Who waited hears of it, nothing of theirs is left, and a later write goes through: no request hangs."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=FailingDisk)
+    writer = Writer(connection, 0.1)
+    connection.failures = failures
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreUnavailable):
+            await writer.run(_insert(1))
+        if failures == 2:  # the transaction is still open: the next one finds that out, and clears it away
+            with pytest.raises(StoreUnavailable):
+                await writer.run(_insert(2))
+        assert await writer.run(_insert(3)) == 3
+        await writer.close()
+    assert _rows(path) == [3]
 
 
 async def test_close_finishes_what_was_accepted_and_refuses_what_comes(path: Path) -> None:

@@ -49,7 +49,7 @@ def description_routes(operations: Sequence[Operation], *, page: bool) -> list[w
     """Return the routes of the document and, with ``page``, of the page that shows it."""
 
     @cache
-    def document() -> bytes:  # made for the first who asks: it takes as long as fifty look-ups
+    def document() -> bytes:  # made for the first who asks: it takes 10 ms
         return msgspec.json.encode(describe(operations))
 
     async def openapi(_: web.Request) -> web.Response:

@@ -22,7 +22,7 @@ _FIND = (
 )
 
 
-#: Rows that are kept in memory, about 800 bytes each.
+#: Rows that are kept in memory, about 900 bytes each.
 MOST_KEPT = 20_000
 
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 #: A job gets the connection inside a transaction. A generator lets the loop breathe at each ``yield``.
 Work = Callable[[sqlite3.Connection], T | Generator[None, None, T]]
 
-#: Jobs that share one transaction: keeps the loop busy for a millisecond or two at most.
+#: Jobs that share one transaction: keeps the loop busy for about three milliseconds at most.
 MOST_JOBS = 128
 
 
@@ -113,11 +114,12 @@ class Writer:
             await self._in_thread("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # a disk that fails fails again; the next BEGIN will tell
+                    self._connection.execute("ROLLBACK")
             for job in jobs:
                 job.error = StoreUnavailable()
                 job.error.__cause__ = error
-            structlog.get_logger().error("store.write_failed", error=error.sqlite_errorname)
+            structlog.get_logger().error("store.write_failed", error=_name(error))
         self._settled()
         for job in jobs:
             if job.done.done():
@@ -135,7 +137,8 @@ class Writer:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or loop.time() > deadline:
+                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+                if code & 0xFF != sqlite3.SQLITE_BUSY or loop.time() > deadline:
                     raise
                 await asyncio.sleep(0.002)
             else:
@@ -169,3 +172,8 @@ class Writer:
             ).fetchall()  # to its end: one in progress bars savepoints
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+
+def _name(error: sqlite3.Error) -> str:
+    """Return SQLite's name for what happened; what Python's own module raises has none."""
+    return getattr(error, "sqlite_errorname", type(error).__name__)
