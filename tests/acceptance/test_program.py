@@ -5,18 +5,16 @@ import json
 import shutil
 import sqlite3
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trustme
 from aiohttp.test_utils import unused_port
 
 from tests.acceptance.terminal import call, everything_in, knock, run, running
-from tests.program import PATIENCE, Program
-
-TLS = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=vault")
+from tests.program import Program
 
 
 def refusal_to_serve(data: Path) -> str:
@@ -154,17 +152,19 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert (done.returncode, "VAULT_SERVER__PORT: server.port:" in done.stderr) == (2, True)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="the certificate is made by openssl")
 def test_tls_is_served_by_configuration(tmp_path: Path) -> None:
     """With certificate and key the vault speaks HTTPS, and plain HTTP gets no answer from it."""
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    names = ("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
-    subprocess.run(["openssl", *TLS, *names], check=True, capture_output=True, timeout=PATIENCE)
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(key)
+    issued.cert_chain_pems[0].write_to_path(certificate)
     config = tmp_path / "config.toml"
     config.write_text(
         f"[server]\ntls_certificate = {json.dumps(str(certificate))}\ntls_key = {json.dumps(str(key))}\n"
     )
-    trust = ssl.create_default_context(cafile=certificate)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
     with Program(tmp_path / "data", tmp_path, "--config", str(config)) as program:
         assert program.url.startswith("https://127.0.0.1:")
         assert call(program.url, "GET", "/healthz", tls=trust)[0] == 200
