@@ -166,6 +166,60 @@ class KeyringError(VaultError):
     code = "keyring_error"
 
 
+class StaleKeys(VaultError):
+    """This process has an older keyring than the rows need; try again in a moment."""
+
+    code = "stale_keys"
+
+
+class NoSuchKey(VaultError):
+    """There is no such key version."""
+
+    code = "no_such_key"
+
+
+class KeyMoveRefused(VaultError):
+    """A key version cannot go from its state to that one."""
+
+    code = "key_move_refused"
+
+
+class OutOfTime(VaultError):
+    """The time to stop has come; what is left goes on with the same command."""
+
+    code = "out_of_time"
+
+
+class ProcessesBehind(VaultError):
+    """A serving process has not loaded the keyring as it is now."""
+
+    code = "processes_behind"
+
+
+class TagsCollide(VaultError):
+    """Two profiles have a value that has to be one's own."""
+
+    code = "tags_collide"
+
+
+class CertificateRefused(VaultError):
+    """This is not a certificate that holds."""
+
+    code = "certificate_refused"
+
+
+class NotInQuarantine(VaultError):
+    """There is no row of this name in quarantine."""
+
+    code = "not_in_quarantine"
+
+
+class RotationHeld(VaultError):
+    """Somebody else is changing keys."""
+
+    code = "rotation_held"
+
+
 class BoxError(VaultError):
     """A sealed box does not open."""
 

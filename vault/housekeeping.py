@@ -19,10 +19,11 @@ Sweep = Callable[[int], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Counts as of the last round. ``rows`` is by store, then data key version."""
+    """Counts as of the last round. ``rows`` is by store, then data key version; ``quarantine`` by cause as well."""
 
     live_sessions: int = 0
     rows: dict[str, dict[int, int]] = field(default_factory=dict)
+    quarantine: dict[str, dict[tuple[int, str], int]] = field(default_factory=dict)
 
 
 class Housekeeping:
@@ -68,8 +69,6 @@ class Housekeeping:
     async def _count(self) -> Census:
         return Census(
             await self._stores.sessions.count_live(self._clock.now()),
-            {
-                "profiles": await self._stores.profiles.census(),
-                "sessions": await self._stores.sessions.census(),
-            },
+            {store.name: await store.census() for store in self._stores.sealed},
+            {store.name: await store.set_aside_census() for store in self._stores.sealed},
         )

@@ -1,60 +1,108 @@
-"""Start-up proof that keyring and database belong together. Nothing is opened, and no key made, before it."""
+"""Proof that keyring and database belong together. Nothing is opened, and no key made, before it."""
 
 from vault.clock import Clock
+from vault.crypto import certificate
 from vault.crypto.keyring import Keyring, KeyState, KeyVersion
 from vault.crypto.sealer import Sealer
 from vault.errors import BoxError, KeyringError
-from vault.ports import KeyStore
+from vault.ports import KeyStore, Stores
 from vault.records import KeyRecord
 
 _MEND = "Restore the keyring file that belongs to this database from its backup; nothing was changed."
 
 
-async def mismatches(store: KeyStore, keyring: Keyring, sealer: Sealer) -> list[str]:
-    """Return, in sentences, every way in which the keyring does not fit the database; empty if it does."""
-    known = {(record.line, record.version): record for record in await store.known()}
-    used = {
-        (line, version) for line, versions in (await store.versions_in_use()).items() for version in versions
-    }
+async def unproven(store: KeyStore, keyring: Keyring, sealer: Sealer) -> list[str]:
+    """Return, in sentences, every key version that is not the one the database was written with."""
     trouble = []
-    for line, version in sorted(known.keys() | used):
-        name, record, key = (
-            f"key version {version} of line '{line}'",
-            known.get((line, version)),
-            keyring.get(line, version),
-        )
+    for record in await store.known():
+        name, key = _name(record.line, record.version), keyring.get(record.line, record.version)
         if key is None:
             trouble.append(f"The database needs {name}, and the keyring lacks it. {_MEND}")
-        elif record is None:
-            trouble.append(f"Rows use {name}, but its fingerprint and canary are gone from the database.")
-        elif key.state is not KeyState.DESTROYED and not _vouches(sealer, key, record):
+        elif key.state is not KeyState.DESTROYED and record.destroyed_at is not None:
+            trouble.append(f"The keyring holds {name}, which was destroyed: it is an old copy. {_MEND}")
+        elif not _vouches(sealer, key, record):
             trouble.append(
                 f"The keyring's {name} is another key than the database was written with"
                 f" (fingerprint {key.fingerprint}, expected {record.fingerprint}). {_MEND}"
             )
-        elif (line, version) in used and not key.state.opens:
-            trouble.append(f"Rows still use {name}, which is {key.state}: no row under it can be opened.")
     return trouble
 
 
-async def check_in(store: KeyStore, keyring: Keyring, sealer: Sealer, clock: Clock) -> None:
+async def mismatches(stores: Stores, keyring: Keyring, sealer: Sealer) -> list[str]:
+    """Return, in sentences, every way in which the keyring does not fit the database; empty if it does.
+
+    Rows that are set aside do not count: that they do not open is known. Nor do tags under a version that is
+    disabled: a rotation of the index line leaves them for a moment, and nobody looks for them.
+    """
+    trouble = await unproven(stores.keys, keyring, sealer)
+    known = {(record.line, record.version) for record in await stores.keys.known()}
+    for line, versions in sorted((await stores.keys.versions_in_use()).items()):
+        for version in sorted(versions):
+            name, key = _name(line, version), keyring.get(line, version)
+            if key is None:
+                if (line, version) not in known and await _openable_rows(stores, line, version):
+                    trouble.append(f"The database needs {name}, and the keyring lacks it. {_MEND}")
+            elif (line, version) not in known:
+                trouble.append(f"Rows use {name}, but its fingerprint and canary are gone from the database.")
+            elif line == "data" and not key.state.opens and await _openable_rows(stores, line, version):
+                trouble.append(
+                    f"Rows still use {name}, which is {key.state}: no row under it can be opened."
+                    + (
+                        f" Enable it: tokenvault keys enable {line} {version}"
+                        if key.state is KeyState.DISABLED
+                        else ""
+                    )
+                )
+    return trouble
+
+
+async def check_in(stores: Stores, keyring: Keyring, sealer: Sealer, clock: Clock) -> None:
     """Prove every key version against its fingerprint and canary, then make new ones known to the database.
 
     Raises ``KeyringError`` naming what does not fit; then nothing was written.
     """
-    trouble = await mismatches(store, keyring, sealer)
+    trouble = await mismatches(stores, keyring, sealer)
     if trouble:
         raise KeyringError(" ".join(trouble))
+    await make_known(stores.keys, keyring, sealer, clock)
+
+
+async def make_known(store: KeyStore, keyring: Keyring, sealer: Sealer, clock: Clock) -> None:
+    """Note fingerprint and canary of each version that the database does not know."""
     known = {(record.line, record.version) for record in await store.known()}
     for key in keyring:
-        if (key.line, key.version) not in known:
+        if (key.line, key.version) not in known and key.state is not KeyState.DESTROYED:
             await store.insert(
-                KeyRecord(key.line, key.version, key.fingerprint, sealer.canary(key), clock.now())
+                KeyRecord(
+                    key.line,
+                    key.version,
+                    key.fingerprint,
+                    sealer.canary(key),
+                    clock.now(),
+                    public_key=certificate.public_key(key) if key.line == "signing" else None,
+                )
             )
 
 
+async def _openable_rows(stores: Stores, line: str, version: int) -> int:
+    """Return how many rows need a version, without those that are set aside."""
+    if line == "index":
+        return (await stores.profiles.tag_census()).get(version, 0)
+    rows = 0
+    for store in stores.sealed:
+        rows += (await store.census()).get(version, 0)
+        rows -= sum(count for (v, _), count in (await store.set_aside_census()).items() if v == version)
+    return rows
+
+
+def _name(line: str, version: int) -> str:
+    return f"key version {version} of line '{line}'"
+
+
 def _vouches(sealer: Sealer, key: KeyVersion, record: KeyRecord) -> bool:
+    if key.fingerprint != record.fingerprint:
+        return False
     try:
-        return key.fingerprint == record.fingerprint and sealer.opens_canary(key, record.canary)
+        return key.state is KeyState.DESTROYED or sealer.opens_canary(key, record.canary)
     except BoxError:
         return False

@@ -14,6 +14,7 @@ from vault.crypto.blind_index import BlindIndex
 from vault.crypto.sealer import Sealed, Sealer
 from vault.errors import Conflict, Duplicate, Invalid, ProfileNotFound, RevisionMismatch, VaultError
 from vault.idempotency import Answers, Attempt, Outcomes
+from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.personal_data import personal_strings
 from vault.ports import AnswerKeeper, NewProfile, ProfileStore, SessionStore
 from vault.records import Person, ProfileRow
@@ -83,6 +84,7 @@ class Profiles:
         index: BlindIndex,
         answers: Answers,
         clock: Clock,
+        watch: KeyWatch,
         settings: config.Profiles,
         most_bytes: int,
     ) -> None:
@@ -92,9 +94,11 @@ class Profiles:
         self._index = index
         self._answers = answers
         self._clock = clock
+        self._watch = watch
         self._settings = settings
         self._most_bytes = most_bytes
 
+    @with_fresh_keys
     async def create(
         self, content: Content, expires_in: int | None = None, attempt: Attempt | None = None
     ) -> ProfileHead:
@@ -119,6 +123,7 @@ class Profiles:
         assert head is not None  # noqa: S101 - _insert_or_raise has raised for any other outcome
         return head
 
+    @with_fresh_keys
     async def create_many(
         self, batch: Sequence[NewContent | VaultError], attempt: Attempt | None = None
     ) -> list[BatchEntry]:
@@ -154,6 +159,7 @@ class Profiles:
             or []
         )
 
+    @with_fresh_keys
     async def get(self, token: str) -> Profile:
         """Open a profile. Raises ``ProfileNotFound`` for unknown, expired and erased alike."""
         row = await self._living(token)
@@ -163,6 +169,7 @@ class Profiles:
         """Put new content in place of all of the old. Errors as ``change``."""
         return await self.change(token, lambda _: content, if_match)
 
+    @with_fresh_keys
     async def change(self, token: str, change: Change, if_match: Sequence[int] | None) -> ProfileHead:
         """Apply a pure function to the content and store what it returns as the next revision.
 
@@ -205,6 +212,7 @@ class Profiles:
         if row.expires_at is not None and row.expires_at <= now:
             raise ProfileNotFound  # it had expired: gone now, and answered as unknown
 
+    @with_fresh_keys
     async def lookup(self, field_name: str, value: str | int) -> str:
         """Return the token of the profile with this login, email, phone or custom value.
 
@@ -215,6 +223,7 @@ class Profiles:
             raise ProfileNotFound
         return row.token
 
+    @with_fresh_keys
     async def person(self, token: str) -> Person | None:
         """Return what the sessions need to know of a person: until when, and what a claim must not equal."""
         row = await self._store.find(token)

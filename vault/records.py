@@ -96,6 +96,74 @@ class KeyRecord(Record, frozen=True):
     fingerprint: str
     canary: bytes
     created_at: int
+    activated_at: int | None = None
+    compromised_at: int | None = None
+    #: Since when no row has been under it, by census.
+    empty_since: int | None = None
+    destroyed_at: int | None = None
+    #: The retirement certificate, JSON text.
+    certificate: str | None = None
+    #: What checks the signatures of a version of the line "signing", base64; kept when the key is destroyed.
+    public_key: str | None = None
+
+
+class SealedRow(Record, frozen=True):
+    """A box where it is kept. ``name`` is bound into its key, and public: a token, a handle, a digest in hex.
+
+    ``cursor`` orders the rows of its store.
+    """
+
+    name: str
+    cursor: int | bytes
+    box: bytes
+    key_version: int
+
+
+class Quarantined(Record, frozen=True):
+    """The note about a box that does not open. ``cause`` is the code of a ``BoxError``."""
+
+    name: str
+    key_version: int
+    cause: str
+    noted_at: int
+
+
+class ServingProcess(Record, frozen=True):
+    """A process that serves. ``generation`` is of the keyring it has loaded, ``versions`` what that holds (JSON)."""
+
+    id: str
+    host: str
+    pid: int
+    started_at: int
+    seen_at: int
+    generation: int
+    versions: str
+
+
+class Claim(Record, frozen=True):
+    """Who is changing keys. Lapses when its holder has not been seen for a while."""
+
+    holder: str
+    host: str
+    pid: int
+    what: str
+    taken_at: int
+    seen_at: int
+
+
+class Rotation(Record, frozen=True):
+    """One entry of the journal. ``counts`` is JSON text, ``digest`` the hex digest of the verify pass."""
+
+    id: int
+    line: str
+    by: str
+    began_at: int
+    from_versions: str
+    to_version: int | None = None
+    finished_at: int | None = None
+    outcome: str | None = None
+    counts: str = "{}"
+    digest: str | None = None
 
 
 class KeptAnswer(Record, frozen=True):

@@ -65,6 +65,10 @@ class SessionViews:
         """Let go of a session that has ended, and of its claims."""
         self._kept.pop(row.handle, None)
 
+    def forget_all(self) -> None:
+        """Let go of everything that was opened: under another keyring it might not open."""
+        self._kept.clear()
+
     def seal(self, handle: str, claims: bytes) -> Sealed:
         """Seal claims, given as JSON text. Bound to the handle, which a rotation keeps, not to the digest."""
         return self._sealer.seal("session", handle, claims)

@@ -18,6 +18,7 @@ from vault.clock import Clock
 from vault.crypto.sealer import Sealer
 from vault.errors import ClaimRefused, Conflict, Invalid, ProfileNotFound, SessionNotFound, StoreUnavailable
 from vault.idempotency import Answers, Attempt, Outcomes
+from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.ports import AnswerKeeper, SessionStore
 from vault.records import Person, SessionRow
 from vault.session_views import SessionView, SessionViews
@@ -67,6 +68,7 @@ class Sessions:
         policy: ClaimsPolicy,
         answers: Answers,
         clock: Clock,
+        watch: KeyWatch,
         settings: config.Sessions,
     ) -> None:
         self._store = store
@@ -75,8 +77,11 @@ class Sessions:
         self._policy = policy
         self._answers = answers
         self._clock = clock
+        self._watch = watch
         self._settings = settings
+        watch.on_change.append(self._views.forget_all)
 
+    @with_fresh_keys
     async def open(self, wanted: Wanted, attempt: Attempt | None = None) -> OpenedSession:
         """Open a session under a fresh id.
 
@@ -119,6 +124,7 @@ class Sessions:
         result = await self._answers.once(self._store, attempt, OpenedSession, insert, lambda _: opened)
         return result or opened
 
+    @with_fresh_keys
     async def current(self, session_id: str) -> SessionView:
         """Return a live session and slide its idle window: the hot path.
 
@@ -131,6 +137,7 @@ class Sessions:
             row = await self._touch(row, now)
         return self._views.of(row, now)
 
+    @with_fresh_keys
     async def change_claims(self, session_id: str, changes: Claims) -> SessionView:
         """Set the given claims and drop those given as None; the others stay.
 
@@ -148,6 +155,7 @@ class Sessions:
                 return self._views.of(replace(row, box=box, key_version=key_version), now)
         raise Conflict
 
+    @with_fresh_keys
     async def rotate(
         self, session_id: str, claims: Claims | None = None, *, reauthenticated: bool = False
     ) -> OpenedSession:
@@ -200,6 +208,7 @@ class Sessions:
             await self._store.revoke_all(user_token, keep, self._clock.now())
             structlog.get_logger().info("session.revoked", reason="all_of_person")
 
+    @with_fresh_keys
     async def of_person(self, user_token: str) -> list[SessionView]:
         """Return the person's live sessions, the newest first; none for an unknown person."""
         if not is_user_token(user_token):

@@ -3,25 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vault.access import Access
 from vault.claims import ClaimsPolicy
 from vault.clock import Clock, SystemClock
 from vault.config import Config
-from vault.crypto import keyring_file
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.keyring import Keyring, new_keyring
+from vault.crypto.keyring_file import KeyringFile
 from vault.crypto.sealer import Sealer
 from vault.errors import AlreadyInitialised, ConfigError, DataFolderError, VaultError
 from vault.housekeeping import Housekeeping
 from vault.idempotency import Answers
 from vault.installation import Vault
+from vault.key_watch import KeyWatch
 from vault.keys import check_in, mismatches
 from vault.ports import Stores
 from vault.profiles import Profiles
 from vault.sessions import Sessions
 from vault.stores import open_stores
+from vault.unlock import open_unlock, prepare
 
 DEFAULT_TENANT = "default"
 DATABASES = ("vault.db", "sessions.db")
@@ -44,6 +47,35 @@ async def open_vault(
     ``housekeeping`` the sweeps run until the end. Raises ``KeyringError``, ``DataFolderError``.
     """
     clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        opened = await stack.enter_async_context(open_files(config, folder, tenant, clock))
+        await check_in(opened.stores, opened.keyring, opened.sealer, clock)
+        watch = KeyWatch(
+            opened.file, opened.keyring, opened.sealer, opened.stores.keys, opened.stores.processes, clock
+        )
+        vault = assemble(config, tenant, clock, opened, watch, demo=demo)
+        # Whoever was being erased when the process died is erased before anybody can ask.
+        await vault.profiles.sweep(config.housekeeping.chunk)
+        if housekeeping:
+            for name, run in (("housekeeping", vault.housekeeping.run), ("key-watch", watch.run)):
+                stack.push_async_callback(_stop, asyncio.create_task(run(), name=name))
+        yield vault
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Keyring and stores of a vault, not yet proven to belong together. ``file`` is None in memory."""
+
+    file: KeyringFile | None
+    keyring: Keyring
+    sealer: Sealer
+    stores: Stores
+
+
+@asynccontextmanager
+async def open_files(config: Config, folder: Path | None, tenant: str, clock: Clock) -> AsyncIterator[Opened]:
+    """Open keyring and stores; nothing is made but by ``initialise``. Raises as ``open_vault``."""
+    file = None
     if folder is None:
         keyring = new_keyring(clock.now())
     else:
@@ -51,33 +83,28 @@ async def open_vault(
         if not any((folder / name).exists() for name in (config.keyring.file, *DATABASES)):
             raise DataFolderError(_no_vault(folder))
         require_whole(folder, config)
-        keyring = keyring_file.read(folder / config.keyring.file)
-    async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(
-            open_stores(config.storage.url, folder, config.storage.busy_timeout)
-        )
-        sealer = Sealer(keyring, tenant)
-        await check_in(stores.keys, keyring, sealer, clock)
-        vault = assemble(config, tenant, clock, keyring, sealer, stores, demo=demo)
-        # Whoever was being erased when the process died is erased before anybody can ask.
-        await vault.profiles.sweep(config.housekeeping.chunk)
-        if housekeeping:
-            rounds = asyncio.create_task(vault.housekeeping.run(), name="housekeeping")
-            stack.push_async_callback(_stop, rounds)
-        yield vault
+        file = keyring_of(folder, config)
+        keyring = file.read()
+    async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
+        yield Opened(file, keyring, Sealer(keyring, tenant), stores)
+
+
+def keyring_of(folder: Path, config: Config) -> KeyringFile:
+    """Return the keyring file of a data folder, not yet read. Raises ``ConfigError``."""
+    return KeyringFile(folder / config.keyring.file, open_unlock(config.keyring.unlock, folder))
 
 
 def assemble(
     config: Config,
     tenant: str,
     clock: Clock,
-    keyring: Keyring,
-    sealer: Sealer,
-    stores: Stores,
+    opened: Opened,
+    watch: KeyWatch,
     *,
     demo: bool = False,
 ) -> Vault:
     """Put the nouns of one tenant together over open stores."""
+    keyring, sealer, stores = opened.keyring, opened.sealer, opened.stores
     answers = Answers(sealer, clock, config.idempotency.lifetime)
     index = BlindIndex(keyring, tenant, config.profiles.default_region)
     profiles = Profiles(
@@ -87,6 +114,7 @@ def assemble(
         index,
         answers,
         clock,
+        watch,
         config.profiles,
         config.limits.profile_body,
     )
@@ -97,6 +125,7 @@ def assemble(
         ClaimsPolicy(config.sessions.claims),
         answers,
         clock,
+        watch,
         config.sessions,
     )
     sweeps = (profiles.sweep, sessions.sweep)
@@ -125,8 +154,9 @@ async def initialise(config: Config, folder: Path) -> str:
     _make_folder(folder)
     async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
         if await stores.keys.known() or any((await stores.keys.versions_in_use()).values()):
-            keyring_file.read(path)  # raises: it is missing, and what to do
-        keyring_file.create(path, new_keyring(SystemClock().now()))
+            keyring_of(folder, config).read()  # raises: it is missing, and what to do
+        prepare(config.keyring.unlock, folder)
+        keyring_of(folder, config).create(new_keyring(SystemClock().now()))
     async with open_vault(config, folder) as vault:
         return await first_access_key(vault)
 
@@ -173,11 +203,10 @@ async def check(config: Config, folder: Path) -> list[str]:
     trouble = _open_to_others(folder)
     try:
         require_whole(folder, config)
-        keyring = keyring_file.read(folder / config.keyring.file)
-        async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
-            trouble += await stores.housekeeping.check()
-            trouble += await mismatches(stores.keys, keyring, Sealer(keyring, DEFAULT_TENANT))
-            if not await stores.access.list():
+        async with open_files(config, folder, DEFAULT_TENANT, SystemClock()) as opened:
+            trouble += await opened.stores.housekeeping.check()
+            trouble += await mismatches(opened.stores, opened.keyring, opened.sealer)
+            if not await opened.stores.access.list():
                 trouble.append(
                     "There is no access key. Make one: "
                     f"tokenvault access create --name admin --scopes admin --data {folder}"

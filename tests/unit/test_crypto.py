@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vectors import reference
-from vault.crypto import keyring_file
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.derive import fingerprint, length_prefixed
-from vault.crypto.keyring import Keyring, KeyState, KeyVersion, new_keyring
+from vault.crypto.keyring import Keyring, KeyState, KeyVersion
 from vault.crypto.sealer import PADDING_BLOCKS, Sealer
 from vault.errors import BoxError, KeyringError, MalformedBox, TamperedBox, UnknownKey, WrongKey
 from vault.tokens import is_handle, is_session_id, is_user_token, parse_access_key, session_digest
@@ -204,77 +202,3 @@ def test_keys_are_in_no_repr_and_in_no_pickle() -> None:
     for thing in (key, ring):
         with pytest.raises(TypeError, match="not pickled"):
             pickle.dumps(thing)
-
-
-def test_the_keyring_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    """Mode 0600, whole, and nothing left over beside it."""
-    path = tmp_path / "keyring.json"
-    ring = new_keyring(1)
-    keyring_file.create(path, ring)
-    assert list(keyring_file.read(path)) == list(ring)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_keyring_file_is_never_overwritten(tmp_path: Path) -> None:
-    """A second keyring does not replace the first."""
-    path = tmp_path / "keyring.json"
-    keyring_file.create(path, new_keyring(1))
-    before = path.read_bytes()
-    with pytest.raises(KeyringError, match="never overwritten"):
-        keyring_file.create(path, new_keyring(2))
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def _edited(edit: str) -> bytes:
-    content = json.loads(keyring_file.dumps(new_keyring(1)))
-    first = content["keys"][0]
-    match edit:
-        case "another format":
-            content["format"] = "tokenvault-keyring/9"
-        case "a short key":
-            first["secret"] = "AAAA"
-        case "no base64":
-            first["secret"] = "?" * 44
-        case "a key twice":
-            content["keys"].append(first)
-        case "an unknown line":
-            content["keys"].append({**first, "line": "other"})
-        case "an unknown member":
-            first["note"] = "x"
-        case "an unknown state":
-            first["state"] = "asleep"
-        case "a version of zero":
-            first["version"] = 0
-        case "a line without keys":
-            content["keys"].pop()
-    return json.dumps(content).encode()
-
-
-DAMAGE = ("another format", "a short key", "no base64", "a key twice", "an unknown line", "an unknown member",
-          "an unknown state", "a version of zero", "a line without keys")  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "content",
-    [*(_edited(edit) for edit in DAMAGE), b"", b"{}", b"[" * 10**5],
-    ids=[*DAMAGE, "empty", "an empty object", "nesting"],
-)
-def test_a_damaged_keyring_is_refused_without_quoting_it(content: bytes) -> None:
-    """Damage is an error, never a smaller keyring; and the message holds no key."""
-    with pytest.raises(KeyringError) as refused:
-        keyring_file.loads(content)
-    for key in json.loads(content).get("keys", []) if content.startswith(b'{"f') else []:
-        assert key["secret"] not in refused.value.message
-
-
-def test_a_keyring_that_others_may_read_is_refused(tmp_path: Path) -> None:
-    """Mode 0644 is an incident, and the message says how to mend it."""
-    path = tmp_path / "keyring.json"
-    keyring_file.create(path, new_keyring(1))
-    path.chmod(0o644)
-    with pytest.raises(KeyringError, match="chmod 600"):
-        keyring_file.read(path)
-    with pytest.raises(KeyringError, match="missing"):
-        keyring_file.read(tmp_path / "none.json")

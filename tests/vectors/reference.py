@@ -60,6 +60,88 @@ def fingerprint(master: bytes, line: str, version: int) -> str:
     return blake2b(8, master, "tokenvault.fpr.1", lp(line.encode(), struct.pack(">I", version))).hex()
 
 
+def _binding(key: bytes, person: str, message: bytes) -> tuple[bytes, bytes]:
+    derived = blake2b(48, key, person, message)
+    return derived[:32], derived[32:]
+
+
+def _enclose(pair: tuple[bytes, bytes], number: int, plaintext: bytes, block: int) -> str:
+    key, commitment = pair
+    padded = plaintext + b"\x80" + bytes(-(len(plaintext) + 1) % block)
+    header = struct.pack(">BI", 1, number) + commitment + NONCE
+    return base64.b64encode(header + bindings.crypto_secretbox(padded, NONCE, key)).decode()
+
+
+def _disclose(pair: tuple[bytes, bytes], text: str) -> bytes:
+    key, commitment = pair
+    sealed = base64.b64decode(text)
+    if sealed[5:21] != commitment:
+        raise ValueError("another key")
+    padded = bindings.crypto_secretbox_open(sealed[45:], sealed[21:45], key)
+    return padded[: padded.rindex(b"\x80")]
+
+
+def _slot_pair(unlock_key: bytes, method: str) -> tuple[bytes, bytes]:
+    return _binding(unlock_key, "tokenvault.slt.1", lp(method.encode()))
+
+
+def _file_pair(keyring_key: bytes, generation: int) -> tuple[bytes, bytes]:
+    message = lp(b"tokenvault-keyring/2", struct.pack(">I", generation))
+    return _binding(keyring_key, "tokenvault.krg.1", message)
+
+
+def seal_keyring(unlock_key: bytes, keyring_key: bytes, generation: int, keys: bytes) -> dict[str, Any]:
+    """Make a keyring file of format 2 with one key slot."""
+    slot = {
+        "method": "key",
+        "wrapped": _enclose(_slot_pair(unlock_key, "key"), 1, keyring_key, 64),
+        "parameters": {"key_id": blake2b(8, unlock_key, "tokenvault.uid.1", b"").hex()},
+    }
+    return {
+        "format": "tokenvault-keyring/2",
+        "generation": generation,
+        "slots": [slot],
+        "sealed": _enclose(_file_pair(keyring_key, generation), generation, keys, 256),
+    }
+
+
+def open_keyring(content: bytes, unlock_key: bytes) -> Any:
+    """Read a keyring file of format 2 by its key slot."""
+    file = json.loads(content)
+    name = blake2b(8, unlock_key, "tokenvault.uid.1", b"").hex()
+    (slot,) = (slot for slot in file["slots"] if slot["parameters"].get("key_id") == name)
+    keyring_key = _disclose(_slot_pair(unlock_key, slot["method"]), slot["wrapped"])
+    return json.loads(_disclose(_file_pair(keyring_key, file["generation"]), file["sealed"]))
+
+
+def keyring() -> dict[str, Any]:
+    """Return a keyring file, the key that unlocks it, and what it holds."""
+    held = [
+        ("data", 1, "destroyed", b"", fingerprint(OTHER_MASTER, "data", 1)),
+        ("data", 2, "active", MASTER, ""),
+        ("index", 1, "active", OTHER_MASTER, ""),
+    ]
+    keys = []
+    for line, version, state, secret, tombstone in held:
+        key = {"line": line, "version": version, "state": state, "created_at": 1_800_000_000_000}
+        key["secret"] = base64.b64encode(secret).decode()
+        keys.append({**key, "tombstone": tombstone} if tombstone else key)
+    unlock_key = bytes(range(64, 96))
+    return {
+        "unlock_key": _hex(unlock_key),
+        "file": seal_keyring(unlock_key, bytes(range(96, 128)), 7, json.dumps({"keys": keys}).encode()),
+        "keys": [
+            {
+                "line": line,
+                "version": version,
+                "state": state,
+                "fingerprint": tombstone or fingerprint(secret, line, version),
+            }
+            for line, version, state, secret, tombstone in held
+        ],
+    }
+
+
 def _hex(data: bytes) -> str:
     return data.hex()
 
@@ -177,6 +259,7 @@ def files() -> dict[str, Any]:
         },
         "tags.json": {"master": _hex(MASTER), "tenant": "default", "region": "US", "vectors": tags()},
         "strings.json": {"vectors": strings()},
+        "keyring.json": keyring(),
         "keys.json": {
             "master": _hex(MASTER),
             "fingerprints": {

@@ -7,6 +7,7 @@ import click
 
 from vault import __version__
 from vault.cli.access import access
+from vault.cli.keys import keys
 from vault.cli.serve import demo, serve
 from vault.cli.upkeep import check, init, show_config
 
@@ -17,5 +18,5 @@ def main() -> None:
     """A vault for personal data: profiles in, tokens out, sessions beside them."""
 
 
-for _command in (init, serve, demo, check, show_config, access):
+for _command in (init, serve, demo, check, show_config, access, keys):
     main.add_command(_command)

@@ -1,7 +1,6 @@
 """Commands about access keys. A running service heeds them within a second."""
 
 import json
-from datetime import UTC, datetime
 
 import click
 from rich.console import Console
@@ -10,6 +9,7 @@ from rich.table import Column, Table
 from vault import wiring
 from vault.access import SCOPES
 from vault.cli.place import Place, placed, run
+from vault.cli.times import shown
 from vault.clock import SystemClock
 from vault.records import AccessKeyRow
 
@@ -69,8 +69,8 @@ def list_keys(place: Place, *, as_json: bool) -> None:
         Column("id", no_wrap=True), "name", "scopes", "created", "expires", Column("state", no_wrap=True)
     )
     for row in rows:
-        ends = _time(row.expires_at) or "never"
-        table.add_row(row.id, row.name, ", ".join(row.scopes), _time(row.created_at), ends, _state(row))
+        ends = shown(row.expires_at) or "never"
+        table.add_row(row.id, row.name, ", ".join(row.scopes), shown(row.created_at), ends, _state(row))
     Console().print(table)
 
 
@@ -98,8 +98,8 @@ def _present(row: AccessKeyRow) -> dict[str, object]:
         "name": row.name,
         "scopes": list(row.scopes),
         "claims": None if row.claims is None else list(row.claims),
-        "created_at": _time(row.created_at),
-        "expires_at": _time(row.expires_at),
+        "created_at": shown(row.created_at),
+        "expires_at": shown(row.expires_at),
         "state": _state(row),
     }
 
@@ -108,11 +108,3 @@ def _state(row: AccessKeyRow) -> str:
     if row.revoked_at is not None:
         return "revoked"
     return "live" if row.is_alive(SystemClock().now()) else "expired"
-
-
-def _time(milliseconds: int | None) -> str | None:
-    return (
-        None
-        if milliseconds is None
-        else f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    )

@@ -11,7 +11,7 @@ import click
 
 from vault import logs
 from vault.config import Config, load
-from vault.errors import AlreadyInitialised, ConfigError, Invalid, VaultError
+from vault.errors import AlreadyInitialised, ConfigError, Invalid, NoSuchKey, VaultError
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -76,4 +76,4 @@ def fail(error: VaultError) -> NoReturn:
     click.echo(f"tokenvault: {error.message}", err=True)
     for name, sentence in error.fields.items():
         click.echo(f"  {name}: {sentence}", err=True)
-    raise SystemExit(2 if isinstance(error, ConfigError | AlreadyInitialised | Invalid) else 1)
+    raise SystemExit(2 if isinstance(error, ConfigError | AlreadyInitialised | Invalid | NoSuchKey) else 1)

@@ -87,6 +87,21 @@ class Keyring(Section):
         "Path from the data folder; keys and data belong on different disks and in different backups.",
         shape=(".+", "must name a file"),
     )
+    unlock: str = setting(
+        "file:unlock.key",
+        "Where the key is that unlocks the keyring: file:PATH, env:NAME, credential:NAME (systemd), command:…,"
+        " passphrase:env:NAME, passphrase:file:PATH, passphrase:ask, aws-kms:KEY, transit:MOUNT/KEY.",
+        shape=(
+            "(file|env|credential|command|passphrase|aws-kms|transit):.+",
+            "must name a source of the key",
+        ),
+    )
+    max_age: int = setting(
+        31_536_000, "Seconds until an active key is called old: a year (NIST SP 800-57, 5.3.6).", least=1
+    )
+    cool_down: int = setting(
+        86_400, "Seconds a disabled key rests, with no row under it, before it may be destroyed."
+    )
 
 
 @dataclass(frozen=True, slots=True)

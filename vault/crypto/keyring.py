@@ -2,20 +2,23 @@
 
     pending (opens, does not seal) -> active -> retiring (opens only) -> disabled (nothing, reversible) -> destroyed
 
-Nothing here makes a key where one is missing: keys come from ``new_keyring`` at ``init`` and nowhere else.
+Nothing here makes a key where one is missing: keys come from ``new_keyring`` at ``init`` and from ``added``, when an
+operator asks for one, and nowhere else.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NoReturn
 
 from vault.crypto.derive import KEY_BYTES, fingerprint
-from vault.errors import KeyringError, UnknownKey
+from vault.errors import KeyMoveRefused, KeyringError, NoSuchKey, UnknownKey
 
-#: "data" seals boxes; "index" makes blind-index tags. Each rotates on its own.
-LINES = ("data", "index")
+#: "data" seals boxes; "index" makes blind-index tags; "signing" signs retirement certificates (Ed25519 seeds).
+#: Each rotates on its own. A keyring from before there were certificates has no version of "signing".
+LINES = ("data", "index", "signing")
+_REQUIRED = ("data", "index")
 
 
 class KeyState(StrEnum):
@@ -33,20 +36,40 @@ class KeyState(StrEnum):
         return self in (KeyState.PENDING, KeyState.ACTIVE, KeyState.RETIRING)
 
 
+#: Where a version may go from each state. An active one leaves only by the activation of another.
+MOVES: Mapping[KeyState, tuple[KeyState, ...]] = {
+    KeyState.PENDING: (KeyState.ACTIVE, KeyState.DISABLED),
+    KeyState.ACTIVE: (),
+    KeyState.RETIRING: (KeyState.ACTIVE, KeyState.DISABLED),
+    KeyState.DISABLED: (KeyState.RETIRING, KeyState.DESTROYED),
+    KeyState.DESTROYED: (),
+}
+_ADVICE = {
+    (KeyState.ACTIVE, KeyState.DISABLED): " Activate another version first: tokenvault keys rotate",
+    (KeyState.ACTIVE, KeyState.DESTROYED): " Rotate first: tokenvault keys rotate",
+    (KeyState.RETIRING, KeyState.DESTROYED): " Finish the rotation first: tokenvault keys rotate",
+    (KeyState.DISABLED, KeyState.ACTIVE): " Enable it first: tokenvault keys enable",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class KeyVersion:
-    """One master key of 32 random bytes. The secret is in no repr, and the object cannot be pickled."""
+    """One master key of 32 random bytes. The secret is in no repr, and the object cannot be pickled.
+
+    Of a destroyed version the secret is empty, and ``tombstone`` is the fingerprint that it had.
+    """
 
     line: str
     version: int
     state: KeyState
     created_at: int
     secret: bytes = field(repr=False)
+    tombstone: str = ""
 
     @property
     def fingerprint(self) -> str:
         """The key's public name, 16 hex digits."""
-        return fingerprint(self.secret, self.line, self.version)
+        return self.tombstone or fingerprint(self.secret, self.line, self.version)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key is not pickled")
@@ -60,6 +83,8 @@ class Keyring:
         self._active: dict[str, KeyVersion] = {}
         for line in LINES:
             active = [key for key in self.of_line(line) if key.state is KeyState.ACTIVE]
+            if not active and line not in _REQUIRED:
+                continue
             if len(active) != 1:
                 raise KeyringError(
                     f"The keyring's line '{line}' has {len(active)} active key versions and needs exactly one. "
@@ -85,7 +110,11 @@ class Keyring:
         return self._keys.get((line, version))
 
     def active(self, line: str) -> KeyVersion:
-        """Return the one version that writes."""
+        """Return the one version that writes. Raises ``NoSuchKey`` for a line that has none."""
+        if line not in self._active:
+            raise NoSuchKey(
+                f"The keyring's line '{line}' has no key. Make one: tokenvault keys new --line {line}"
+            )
         return self._active[line]
 
     def opening(self, line: str, version: int) -> KeyVersion:
@@ -96,13 +125,60 @@ class Keyring:
         return key
 
     def live(self, line: str) -> Sequence[KeyVersion]:
-        """Return every version whose rows may be read, the active one first."""
-        active = self._active[line]
-        return [active, *(key for key in self.of_line(line) if key.state.opens and key is not active)]
+        """Return every version whose rows may be read, the newest first."""
+        return [key for key in reversed(self.of_line(line)) if key.state.opens]
+
+    # --- moves: each returns another keyring and leaves this one as it is ---
+
+    def added(self, line: str, now: int) -> "Keyring":
+        """Return a keyring with one more version of a line: pending, or active as the first of its line.
+
+        Raises ``KeyMoveRefused`` while an earlier one is still pending.
+        """
+        versions = self.of_line(line)
+        for key in versions:
+            if key.state is KeyState.PENDING:
+                raise KeyMoveRefused(
+                    f"Version {key.version} of line '{line}' is pending already. "
+                    f"Go on with it: tokenvault keys rotate --line {line}"
+                )
+        number = versions[-1].version + 1 if versions else 1
+        state = KeyState.PENDING if versions else KeyState.ACTIVE
+        return Keyring([*self, _new_key(line, number, state, now)])
+
+    def moved(self, line: str, version: int, to: KeyState) -> "Keyring":
+        """Return a keyring in which a version is in another state; activating one lets the active one retire.
+
+        Destroying forgets the secret and leaves a tombstone. Raises ``NoSuchKey``, and ``KeyMoveRefused`` for
+        a move that ``MOVES`` does not have.
+        """
+        key = self.get(line, version)
+        if key is None:
+            raise NoSuchKey(f"There is no version {version} of line '{line}'.")
+        if to not in MOVES[key.state]:
+            possible = " or ".join(MOVES[key.state]) or "none"
+            raise KeyMoveRefused(
+                f"Version {version} of line '{line}' is {key.state} and cannot become {to} from there "
+                f"(possible: {possible})." + _ADVICE.get((key.state, to), "")
+            )
+        moved = {(other.line, other.version): other for other in self}
+        if to is KeyState.ACTIVE:
+            old = self.active(line)
+            moved[line, old.version] = replace(old, state=KeyState.RETIRING)
+        if to is KeyState.DESTROYED:
+            key = replace(key, secret=b"", tombstone=key.fingerprint)
+        moved[line, version] = replace(key, state=to)
+        return Keyring(moved.values())
+
+    def become(self, newer: "Keyring") -> None:
+        """Take over another keyring's keys: whoever holds this one goes on with them. For a running process."""
+        self._keys, self._active = newer._keys, newer._active
 
 
 def new_keyring(now: int) -> Keyring:
     """Make fresh random keys, version 1 of every line. For ``init`` alone: a lost key is never replaced."""
-    return Keyring(
-        KeyVersion(line, 1, KeyState.ACTIVE, now, secrets.token_bytes(KEY_BYTES)) for line in LINES
-    )
+    return Keyring(_new_key(line, 1, KeyState.ACTIVE, now) for line in LINES)
+
+
+def _new_key(line: str, version: int, state: KeyState, now: int) -> KeyVersion:
+    return KeyVersion(line, version, state, now, secrets.token_bytes(KEY_BYTES))

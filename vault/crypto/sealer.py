@@ -1,11 +1,12 @@
 """Seals and opens for one tenant: the keyring's active key writes, the key a box names reads."""
 
+import hmac
 from typing import NamedTuple
 
 from vault.crypto import box
 from vault.crypto.derive import record_key
 from vault.crypto.keyring import Keyring, KeyVersion
-from vault.errors import WrongKey
+from vault.errors import TamperedBox, WrongKey
 
 #: What is sealed, and to how many bytes its plaintext is padded. Profiles vary by address and by names, claims
 #: by roles: within a block, the lengths tell nothing.
@@ -44,6 +45,18 @@ class Sealer:
         key = self._keyring.opening("data", parsed.key_version)
         derived = record_key(key.secret, purpose, self._tenant, record_id, key.version)
         return box.unseal(derived, parsed, PADDING_BLOCKS[purpose])
+
+    def reseal(self, purpose: str, record_id: str, sealed: bytes) -> Sealed:
+        """Open a box and seal its content under the active key. Raises as ``open``.
+
+        The new box is opened again before it is given out: what it replaces will be gone for good, and a bit
+        that flipped in memory must not be what remains.
+        """
+        plaintext = self.open(purpose, record_id, sealed)
+        renewed = self.seal(purpose, record_id, plaintext)
+        if not hmac.compare_digest(self.open(purpose, record_id, renewed.box), plaintext):
+            raise TamperedBox
+        return renewed
 
     def canary(self, key: KeyVersion) -> bytes:
         """Seal the known text under exactly this key (not the active one: a canary vouches for its own key)."""

@@ -70,7 +70,13 @@ class Metrics(Collector):
         for store, versions in census.rows.items():
             for version, count in versions.items():
                 rows.add_metric((store, str(version)), count)
+        aside = GaugeMetricFamily(
+            "vault_quarantine_rows", "Rows whose box does not open.", labels=("store", "key_version", "cause")
+        )
+        for store, causes in census.quarantine.items():
+            for (version, cause), count in causes.items():
+                aside.add_metric((store, str(version), cause), count)
         live = GaugeMetricFamily(
             "vault_live_sessions", "Sessions that have not expired.", census.live_sessions
         )
-        yield from (requests, seconds, rows, live)
+        yield from (requests, seconds, rows, aside, live)

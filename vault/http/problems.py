@@ -25,6 +25,7 @@ STATUS: Mapping[str, int] = {
     "session_limit": 409,
     "conflict": 409,
     "store_unavailable": 503,
+    "stale_keys": 503,
     "box_unreadable": 500,
     "box_malformed": 500,
     "box_unknown_key": 500,

@@ -11,20 +11,34 @@ from pathlib import Path
 
 from vault.ports import Stores
 from vault.stores.memory.access import MemoryAccess
+from vault.stores.memory.fence import Fence
 from vault.stores.memory.housekeeping import MemoryHousekeeping
 from vault.stores.memory.keys import MemoryKeys
+from vault.stores.memory.processes import MemoryProcesses
 from vault.stores.memory.profiles import MemoryProfiles
+from vault.stores.memory.rotations import MemoryRotations
+from vault.stores.memory.sealed import MemorySealed
 from vault.stores.memory.sessions import MemorySessions
 
 
 @asynccontextmanager
 async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator[Stores]:
     """Open empty stores. There is no file to put into a folder and no lock to wait for."""
-    profiles, sessions = MemoryProfiles(), MemorySessions()
+    fence = Fence()
+    profiles, sessions = MemoryProfiles(fence), MemorySessions(fence)
+    sealed = (
+        MemorySealed("profiles", "profile", profiles.profile_boxes(), fence),
+        MemorySealed("profile_answers", "answer", profiles.answer_boxes(), fence),
+        MemorySealed("sessions", "session", sessions.session_boxes(), fence),
+        MemorySealed("session_answers", "answer", sessions.answer_boxes(), fence),
+    )
     yield Stores(
         profiles=profiles,
         sessions=sessions,
         access=MemoryAccess(),
-        keys=MemoryKeys(profiles, sessions),
+        keys=MemoryKeys(fence, sealed, profiles),
+        processes=MemoryProcesses(),
+        rotations=MemoryRotations(),
+        sealed=sealed,
         housekeeping=MemoryHousekeeping(),
     )

@@ -4,8 +4,12 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from vault.ports import AlreadyAnswered, AnswerKeeper
-from vault.records import KeptAnswer
+from vault.records import KeptAnswer, SealedRow
+from vault.stores.memory.fence import Fence
+from vault.stores.memory.sealed import Boxes
 
 Row = TypeVar("Row")
 
@@ -13,8 +17,9 @@ Row = TypeVar("Row")
 class MemoryAnswers:
     """The kept answers of one store."""
 
-    def __init__(self) -> None:
+    def __init__(self, fence: Fence) -> None:
         self.answers: dict[bytes, KeptAnswer] = {}
+        self._fence = fence
 
     async def kept_answer(self, digest: bytes, now: int) -> KeptAnswer | None:
         """Look the answer up; an expired one is as good as absent."""
@@ -24,6 +29,21 @@ class MemoryAnswers:
         """Forget expired answers."""
         expired = (digest for digest, kept in self.answers.items() if kept.expires_at <= now)
         return drop(self.answers, expired, limit)
+
+    def answer_boxes(self) -> Boxes:
+        """Show the answers as boxes."""
+
+        def put(row: SealedRow) -> None:
+            digest = bytes.fromhex(row.name)
+            self.answers[digest] = replace(self.answers[digest], box=row.box, key_version=row.key_version)
+
+        return Boxes(
+            lambda: [
+                SealedRow(k.digest.hex(), k.digest, k.box, k.key_version) for k in self.answers.values()
+            ],
+            put,
+            lambda name: self.answers.pop(bytes.fromhex(name)),
+        )
 
     def _kept(self, digest: bytes, now: int) -> KeptAnswer | None:
         kept = self.answers.get(digest)
@@ -36,6 +56,7 @@ class MemoryAnswers:
     def _keep(self, keeper: AnswerKeeper | None, outcomes: Sequence[str | None]) -> None:
         """Store the keeper's answer, if any. Called before the write it answers, because sealing may fail."""
         if keeper and (answer := keeper.keep(outcomes)):
+            self._fence.check_box(answer.key_version)
             self.answers[answer.digest] = answer
 
 

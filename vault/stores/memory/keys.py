@@ -1,31 +1,57 @@
 """Key versions: those made known, and those in use."""
 
+from msgspec.structs import replace
+
 from vault.records import KeyRecord
+from vault.stores.memory.fence import Fence
 from vault.stores.memory.profiles import MemoryProfiles
-from vault.stores.memory.sessions import MemorySessions
+from vault.stores.memory.sealed import MemorySealed
 
 
 class MemoryKeys:
     """Key versions by line and number."""
 
-    def __init__(self, profiles: MemoryProfiles, sessions: MemorySessions) -> None:
+    def __init__(self, fence: Fence, stores: tuple[MemorySealed, ...], profiles: MemoryProfiles) -> None:
         self.records: dict[tuple[str, int], KeyRecord] = {}
-        self.profiles = profiles
-        self.sessions = sessions
+        self._fence = fence
+        self._stores = stores
+        self._profiles = profiles
 
     async def known(self) -> list[KeyRecord]:
         """List the records."""
-        return list(self.records.values())
+        return [self.records[key] for key in sorted(self.records)]
 
     async def insert(self, record: KeyRecord) -> None:
         """Store the record, unless there is one."""
         self.records.setdefault((record.line, record.version), record)
 
+    async def update(self, record: KeyRecord) -> None:
+        """Replace the record, if there is one, keeping identity, proof and birth."""
+        old = self.records.get((record.line, record.version))
+        if old:
+            self.records[record.line, record.version] = replace(
+                record, fingerprint=old.fingerprint, canary=old.canary, created_at=old.created_at
+            )
+
     async def versions_in_use(self) -> dict[str, set[int]]:
         """Scan all boxes for the data line and all tags for the index line."""
-        answers = [*self.profiles.answers.values(), *self.sessions.answers.values()]
-        return {
-            "data": {*await self.profiles.census(), *await self.sessions.census()}
-            | {kept.key_version for kept in answers},
-            "index": {tag.version for tag in self.profiles.owners},
-        }
+        data = {version for store in self._stores for version in await store.census()}
+        return {"data": data, "index": {tag.version for tag in self._profiles.owners}}
+
+    async def close(self, line: str, version: int) -> None:
+        """Put the fence up."""
+        self._fence.closed.add((line, version))
+        if line == "index":
+            self._fence.required.discard(version)
+
+    async def reopen(self, line: str, version: int) -> None:
+        """Take the fence down."""
+        self._fence.closed.discard((line, version))
+
+    async def closed(self) -> set[tuple[str, int]]:
+        """Copy the set."""
+        return set(self._fence.closed)
+
+    async def require(self, version: int) -> None:
+        """Note the version."""
+        self._fence.required.add(version)

@@ -7,16 +7,18 @@ from itertools import islice
 from msgspec.structs import replace
 
 from vault.errors import Duplicate
-from vault.ports import AnswerKeeper, NewProfile
-from vault.records import ProfileRow, Tag
+from vault.ports import AnswerKeeper, Claimed, Collision, NewProfile
+from vault.records import ProfileRow, SealedRow, Tag
 from vault.stores.memory.answers import MemoryAnswers
+from vault.stores.memory.fence import Fence
+from vault.stores.memory.sealed import Boxes
 
 
 class MemoryProfiles(MemoryAnswers):
     """Profiles by token, and the owner of each tag."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, fence: Fence) -> None:
+        super().__init__(fence)
         self.profiles: dict[str, NewProfile] = {}
         self.owners: dict[Tag, str] = {}
 
@@ -25,6 +27,9 @@ class MemoryProfiles(MemoryAnswers):
     ) -> list[str | None]:
         """Decide about all first, then insert."""
         self._refuse_repeat(keeper, now)
+        for new in batch:
+            self._fence.check_box(new.row.key_version)
+            self._fence.check_tags(new.tags)
         claimed: set[Tag] = set()
         outcomes: list[str | None] = []
         for new in batch:
@@ -54,6 +59,8 @@ class MemoryProfiles(MemoryAnswers):
         stored = self.profiles.get(row.token)
         if stored is None or stored.row.erasing_at is not None or stored.row.revision != expected_revision:
             return False
+        self._fence.check_box(row.key_version)
+        self._fence.check_tags(tags)
         for tag in tags:
             if self._live_owner(tag, row.updated_at) not in (None, row.token):
                 raise Duplicate(tag.field)
@@ -86,9 +93,57 @@ class MemoryProfiles(MemoryAnswers):
         ]
         return [token for expires_at, token in sorted(ends) if expires_at <= now][:limit]
 
-    async def census(self) -> dict[int, int]:
-        """Count the boxes."""
-        return dict(Counter(row.key_version for row, _ in self.profiles.values()))
+    async def add_tags(self, rows: Sequence[tuple[SealedRow, Sequence[Tag]]], now: int) -> Claimed:
+        """Compare each box, then claim what no living other holds."""
+        added, collisions = 0, []
+        for row, tags in rows:
+            profile = self.profiles.get(row.name)
+            if profile is None or profile.row.box != row.box or not profile.row.is_alive(now):
+                continue
+            for tag in tags:
+                if self._live_owner(tag, now) in (None, row.name):
+                    self.owners[tag] = row.name
+                    profile = self.profiles[row.name] = profile._replace(tags=(*profile.tags, tag))
+                    added += 1
+                else:
+                    collisions.append(Collision(row.name, tag.field))
+        return Claimed(added, collisions)
+
+    async def tags_of(self, tokens: Sequence[str]) -> dict[str, set[Tag]]:
+        """Scan the owners."""
+        found: dict[str, set[Tag]] = {}
+        for tag, owner in self.owners.items():
+            if owner in tokens:
+                found.setdefault(owner, set()).add(tag)
+        return found
+
+    async def tag_census(self) -> dict[int, int]:
+        """Count the owned tags."""
+        return dict(Counter(tag.version for tag in self.owners))
+
+    async def drop_tags(self, version: int, limit: int) -> int:
+        """Scan for the version."""
+        doomed = list(islice((tag for tag in self.owners if tag.version == version), limit))
+        for tag in doomed:
+            del self.owners[tag]
+        return len(doomed)
+
+    def profile_boxes(self) -> Boxes:
+        """Show the profiles as boxes."""
+
+        def put(row: SealedRow) -> None:
+            profile = self.profiles[row.name]
+            self.profiles[row.name] = profile._replace(
+                row=replace(profile.row, box=row.box, key_version=row.key_version)
+            )
+
+        return Boxes(
+            lambda: [
+                SealedRow(t, t.encode(), p.row.box, p.row.key_version) for t, p in self.profiles.items()
+            ],
+            put,
+            self._take,
+        )
 
     def _live_owner(self, tag: Tag, now: int) -> str | None:
         token = self.owners.get(tag)

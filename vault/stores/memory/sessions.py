@@ -1,14 +1,15 @@
 """Sessions and epochs."""
 
-from collections import Counter
 from typing import Literal
 
 from msgspec.structs import replace
 
 from vault.errors import SessionLimit, SessionNotFound
 from vault.ports import AnswerKeeper
-from vault.records import SessionRow
+from vault.records import SealedRow, SessionRow
 from vault.stores.memory.answers import MemoryAnswers, drop
+from vault.stores.memory.fence import Fence
+from vault.stores.memory.sealed import Boxes
 
 _CLOSED = -1
 
@@ -16,8 +17,8 @@ _CLOSED = -1
 class MemorySessions(MemoryAnswers):
     """Sessions by digest, and the persons' epochs (absent: 0)."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, fence: Fence) -> None:
+        super().__init__(fence)
         self.sessions: dict[bytes, SessionRow] = {}
         self.epochs: dict[str, int] = {}
 
@@ -39,6 +40,7 @@ class MemorySessions(MemoryAnswers):
         epoch = self._epoch(row.user_token)
         if epoch == _CLOSED or epoch != row.epoch:
             raise SessionNotFound
+        self._fence.check_box(row.key_version)
         surplus = self._surplus(row.user_token, limit, now)
         if surplus and at_limit == "refuse":
             raise SessionLimit
@@ -66,6 +68,7 @@ class MemorySessions(MemoryAnswers):
         stored = self._unchanged(row, now)
         if stored is None:
             return False
+        self._fence.check_box(key_version)
         self.sessions[row.digest] = replace(stored, box=box, key_version=key_version)
         return True
 
@@ -74,6 +77,7 @@ class MemorySessions(MemoryAnswers):
         stored = self._unchanged(old, now)
         if stored is None:
             return False
+        self._fence.check_box(new.key_version)
         del self.sessions[old.digest]
         self.sessions[new.digest] = replace(new, epoch=stored.epoch)
         return True
@@ -121,9 +125,22 @@ class MemorySessions(MemoryAnswers):
         dead = (digest for digest, row in self.sessions.items() if not row.is_alive(now))
         return drop(self.sessions, dead, limit)
 
-    async def census(self) -> dict[int, int]:
-        """Count the boxes."""
-        return dict(Counter(row.key_version for row in self.sessions.values()))
+    def session_boxes(self) -> Boxes:
+        """Show the sessions as boxes."""
+
+        def put(row: SealedRow) -> None:
+            assert isinstance(row.cursor, bytes)  # noqa: S101 - it is the digest
+            stored = self.sessions[row.cursor]
+            self.sessions[row.cursor] = replace(stored, box=row.box, key_version=row.key_version)
+
+        def dropped(name: str) -> None:
+            drop(self.sessions, [digest for digest, row in self.sessions.items() if row.handle == name])
+
+        return Boxes(
+            lambda: [SealedRow(r.handle, r.digest, r.box, r.key_version) for r in self.sessions.values()],
+            put,
+            dropped,
+        )
 
     def _epoch(self, user_token: str | None) -> int:
         return self.epochs.get(user_token, 0) if user_token else 0

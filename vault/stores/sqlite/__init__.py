@@ -13,7 +13,11 @@ from vault.stores.sqlite.access import SqliteAccess
 from vault.stores.sqlite.database import Database, open_database
 from vault.stores.sqlite.generations import Generations
 from vault.stores.sqlite.keys import SqliteKeys
+from vault.stores.sqlite.processes import SqliteProcesses
 from vault.stores.sqlite.profiles import SqliteProfiles
+from vault.stores.sqlite.registry import REGISTRY, Table
+from vault.stores.sqlite.rotations import SqliteRotations
+from vault.stores.sqlite.sealed import SqliteSealed
 from vault.stores.sqlite.sessions import SqliteSessions
 
 SHRED_TRIES = 20
@@ -32,11 +36,12 @@ class SqliteHousekeeping:
         for database in self._databases:
             database.one("SELECT 1 FROM migrations")
 
-    async def shred(self) -> None:
+    async def shred(self) -> bool:
         """Checkpoint: ``secure_delete`` zeroes the pages, but the WAL keeps old frames until it is cut.
 
         A long reader may be in the way for a moment; what is still left then waits for the next round.
         """
+        is_cut = True
         if not self._generations.check():
             structlog.get_logger().error("store.counters_deleted")  # restart all processes to keep rows again
         for database in self._databases:
@@ -44,10 +49,19 @@ class SqliteHousekeeping:
                 if await database.writer.checkpoint():
                     break
                 await asyncio.sleep(SHRED_PAUSE)
+            else:
+                is_cut = False
+        return is_cut
 
     async def check(self) -> list[str]:
         """Check both files."""
         return [sentence for database in self._databases for sentence in await database.check()]
+
+    async def copy(self, folder: Path) -> None:
+        """Copy both files with SQLite's own backup, ``sessions.db`` first: a profile may lack its session then,
+        never a session its profile."""
+        for database in reversed(self._databases):
+            await database.copy(folder)
 
 
 @asynccontextmanager
@@ -65,5 +79,15 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
                 SqliteSessions(sessions, generations),
                 SqliteAccess(vault),
                 SqliteKeys(vault, sessions),
+                SqliteProcesses(vault),
+                SqliteRotations(vault),
+                tuple(_sealed(table, vault, sessions, generations) for table in REGISTRY),
                 SqliteHousekeeping(generations, vault, sessions),
             )
+
+
+def _sealed(table: Table, vault: Database, sessions: Database, generations: Generations) -> SqliteSealed:
+    database = vault if table.schema == vault.schema else sessions
+    if table.store == "sessions":
+        return SqliteSealed(table, database, generations.change)
+    return SqliteSealed(table, database)

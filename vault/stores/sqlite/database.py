@@ -13,6 +13,7 @@ import aiosqlite
 
 from vault.errors import DataFolderError, StoreUnavailable
 from vault.stores.sqlite.migrations import differences, migrate
+from vault.stores.sqlite.registry import unregistered
 from vault.stores.sqlite.writer import Writer
 
 MODE = 0o600
@@ -58,7 +59,26 @@ class Database:
             if sentence != "ok":
                 trouble.append(f"{self.path} is damaged ({sentence}). Restore it from its backup.")
         trouble += differences(self._reader, self.schema)
+        trouble += [
+            f"{column} is not in the registry of boxes: a rotation would leave it behind. Install the program "
+            "that made it."
+            for column in unregistered(self._reader, self.schema)
+        ]
         return trouble
+
+    async def copy(self, folder: Path) -> None:
+        """Copy the file as it is at one moment, beside all that goes on, into a folder that lacks it."""
+        target = folder / self.path.name
+        _create(target)
+
+        def backup() -> None:
+            with closing(_connect(self.path, "ro")) as source, closing(_connect(target, "rw")) as copy:
+                source.backup(copy)
+
+        try:
+            await asyncio.to_thread(backup)
+        except sqlite3.Error as error:
+            raise StoreUnavailable from error
 
 
 @asynccontextmanager

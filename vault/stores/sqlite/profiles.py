@@ -6,8 +6,8 @@ from collections.abc import Generator, Iterable, Sequence
 from msgspec.structs import astuple
 
 from vault.errors import Duplicate
-from vault.ports import AnswerKeeper, NewProfile
-from vault.records import ProfileRow, Tag
+from vault.ports import AnswerKeeper, Claimed, Collision, NewProfile
+from vault.records import ProfileRow, SealedRow, Tag
 from vault.stores.sqlite.answers import SqliteAnswers, keep, refuse_if_answered
 
 #: Rows of a bulk insert between two breaths of the event loop: about a millisecond.
@@ -117,10 +117,52 @@ class SqliteProfiles(SqliteAnswers):
         )
         return [token for (token,) in rows]
 
-    async def census(self) -> dict[int, int]:
-        """Count by the index on key version."""
-        return dict(
-            await self._database.all("SELECT key_version, count(*) FROM profiles GROUP BY key_version")
+    async def add_tags(self, rows: Sequence[tuple[SealedRow, Sequence[Tag]]], now: int) -> Claimed:
+        """Compare each box, then claim."""
+
+        def work(connection: sqlite3.Connection) -> Claimed:
+            added, collisions = 0, []
+            for row, tags in rows:
+                unchanged = connection.execute(
+                    "SELECT 1 FROM profiles WHERE id = ? AND box = ? AND erasing_at IS NULL"
+                    " AND (expires_at IS NULL OR expires_at > ?)",
+                    (row.cursor, row.box, now),
+                ).fetchone()
+                for tag in tags if unchanged else ():
+                    if _claim(connection, [tag], row.name, now):
+                        collisions.append(Collision(row.name, tag.field))
+                    else:
+                        added += 1
+            return Claimed(added, collisions)
+
+        return await self._database.writer.run(work)
+
+    async def tags_of(self, tokens: Sequence[str]) -> dict[str, set[Tag]]:
+        """Read by the index on token."""
+        marks = ",".join("?" * len(tokens))
+        rows = await self._database.all(
+            f"SELECT token, field, version, digest FROM tags WHERE token IN ({marks})",  # noqa: S608 - question marks
+            tuple(tokens),
+        )
+        found: dict[str, set[Tag]] = {}
+        for token, field, version, digest in rows:
+            found.setdefault(token, set()).add(Tag(field, version, digest))
+        return found
+
+    async def tag_census(self) -> dict[int, int]:
+        """Count along the primary key."""
+        return dict(await self._database.all("SELECT version, count(*) FROM tags GROUP BY version"))
+
+    async def drop_tags(self, version: int, limit: int) -> int:
+        """Delete along the primary key."""
+        return await self._database.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM tags WHERE version = :version AND digest IN"
+                    " (SELECT digest FROM tags WHERE version = :version ORDER BY digest LIMIT :limit)",
+                    {"version": version, "limit": limit},
+                ).rowcount
+            )
         )
 
 
@@ -139,14 +181,21 @@ def _insert(connection: sqlite3.Connection, new: NewProfile, now: int) -> str | 
 
 
 def _claim(connection: sqlite3.Connection, tags: Iterable[Tag], token: str, now: int) -> str | None:
-    """Claim tags; return the field of the first that a living profile holds, having taken nothing over."""
-    held = [tag for tag in tags if not _claim_one(connection, tag, token)]
+    """Claim tags; return the field of the first that a living profile holds, having taken nothing over.
+
+    The tags of a field come newest version first, and where that is held the older are not claimed before it:
+    the fence (migration 0002) would refuse them.
+    """
+    held: list[Tag] = []
+    for tag in tags:
+        if any(tag.field == other.field for other in held) or not _claim_one(connection, tag, token):
+            held.append(tag)
     for tag in held:
         # The holder may be dead and merely not swept yet: then its tag is free.
         living = connection.execute(
-            "SELECT 1 FROM tags JOIN profiles USING (token) WHERE version = ? AND digest = ?"
+            "SELECT 1 FROM tags JOIN profiles USING (token) WHERE version = ? AND digest = ? AND token <> ?"
             " AND erasing_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
-            (tag.version, tag.digest, now),
+            (tag.version, tag.digest, token, now),
         ).fetchone()
         if living:
             return tag.field

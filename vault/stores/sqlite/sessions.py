@@ -231,12 +231,6 @@ class SqliteSessions(SqliteAnswers):
         )
         return await self._database.writer.run(lambda connection: self._delete(connection, sql, now, limit))
 
-    async def census(self) -> dict[int, int]:
-        """Count by the index on key version."""
-        return dict(
-            await self._database.all("SELECT key_version, count(*) FROM sessions GROUP BY key_version")
-        )
-
     def _make_room(
         self,
         connection: sqlite3.Connection,

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from vault.errors import StoreUnavailable
+from vault.errors import StaleKeys, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -59,7 +59,8 @@ class Writer:
     async def run(self, work: Work[T]) -> T:
         """Run one job in a shared transaction; return its result once that is on disk.
 
-        An exception of the job undoes the job alone. Raises ``StoreUnavailable`` when SQLite fails.
+        An exception of the job undoes the job alone. Raises ``StaleKeys`` when a fence refuses the job, which is
+        all that triggers raise for, and ``StoreUnavailable`` when SQLite fails.
         """
         if self._closing:
             raise StoreUnavailable
@@ -162,7 +163,7 @@ class Writer:
             if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
                 raise  # the file's trouble, so every job's
             connection.execute("ROLLBACK TO job")  # this job's own: the others' work stands
-            job.error = error
+            job.error = StaleKeys() if _name(error) == "SQLITE_CONSTRAINT_TRIGGER" else error
         connection.execute("RELEASE job")
 
     async def _in_thread(self, statement: str) -> list[Any]:
@@ -174,6 +175,6 @@ class Writer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
 
-def _name(error: sqlite3.Error) -> str:
+def _name(error: Exception) -> str:
     """Return SQLite's name for what happened; what Python's own module raises has none."""
     return getattr(error, "sqlite_errorname", type(error).__name__)

@@ -1,0 +1,199 @@
+"""Commands that end a key: retire it, deal with its theft, check the certificate."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vault.cli.keys.rotation import at_desk, dry_option, json_option, one_line_option, paced
+from vault.cli.place import Place, fail, placed
+from vault.cli.times import shown
+from vault.compromise import Exposure
+from vault.crypto import certificate
+from vault.errors import CertificateRefused
+from vault.key_desk import KeyDesk, Manner
+from vault.progress import Progress
+from vault.retirement import Retired, write_certificate
+
+
+@click.command(epilog="Example: tokenvault keys retire --line data --version 1 --data ./data")
+@one_line_option
+@click.option("--version", type=click.IntRange(1), required=True, help="The disabled version to destroy.")
+@click.option(
+    "--cool-down", type=click.IntRange(0), metavar="SECONDS",
+    help="How long no row must have been under it (setting keyring.cool_down).",
+)  # fmt: skip
+@paced
+@json_option
+@dry_option
+@placed
+def retire(
+    place: Place,
+    *,
+    line: str,
+    version: int,
+    cool_down: int | None,
+    batch: int,
+    rate: int,
+    until: int | None,
+    patience: float,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    """Destroy a disabled version for good, once proven unused, and write the certificate of its retirement.
+
+    Exit code 1 while the cool-down lasts: run it again then.
+    """
+    if dry_run:
+        _tell_retire_dry_run(place, line, version, as_json=as_json)
+        return
+    manner = Manner(batch, rate, until, patience, cool_down)
+    retired: Retired = at_desk(
+        place, lambda desk, _: desk.retirement.retire(line, version), manner, as_json=as_json
+    )
+    path = write_certificate(place.data, retired) if retired.certificate else None
+    if as_json:
+        told = {name: value for name, value in asdict(retired).items() if name != "certificate"}
+        told["certificate"] = json.loads(retired.certificate) if retired.certificate else None
+        click.echo(json.dumps({**told, "certificate_file": str(path) if path else None}))
+    elif path is None:
+        click.echo(
+            f"version {version} of line {line} has no row now and rests; "
+            f"run the same command again in {retired.wait:,.0f} s to destroy it"
+        )
+    else:
+        click.echo(f"version {version} of line {line} is destroyed; certificate: {path}")
+        click.echo(f"check it anywhere: tokenvault keys verify-certificate {path}")
+        click.echo(
+            "Backups of the keyring from before still hold the key: delete them when no backup of data needs it."
+        )
+    sys.exit(1 if retired.wait else 0)
+
+
+@click.command(
+    epilog="Example: tokenvault keys compromise --version 1 --end-sessions --list exposed.txt --data ./data"
+)
+@one_line_option
+@click.option("--version", type=click.IntRange(1), required=True, help="The version in the wrong hands.")
+@click.option("--end-sessions", is_flag=True, help="End every session: everybody logs in again.")
+@click.option(
+    "--list", "list_file", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the user tokens of the profiles that were under it to this new file (mode 0600).",
+)  # fmt: skip
+@paced
+@json_option
+@dry_option
+@placed
+def compromise(
+    place: Place,
+    *,
+    line: str,
+    version: int,
+    end_sessions: bool,
+    list_file: Path | None,
+    batch: int,
+    rate: int,
+    until: int | None,
+    patience: float,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    """EMERGENCY, a key was stolen: stop sealing under it, re-seal its rows first, say what was exposed."""
+    if list_file is not None and line != "data":
+        raise click.UsageError("--list is for keys of the line data, which seal profiles")
+
+    async def work(desk: KeyDesk, _: Progress) -> tuple[Exposure, int]:
+        tokens = await desk.compromise.tokens(version) if list_file else []
+        if list_file:
+            _write_private(list_file, tokens)
+        if dry_run:
+            return await desk.compromise.exposure(line, version), len(tokens)
+        exposure = await desk.compromise.compromise(line, version, end_sessions=end_sessions)
+        return exposure, len(tokens)
+
+    exposure, listed = at_desk(place, work, Manner(batch, rate, until, patience), as_json=as_json)
+    report = exposure.rotation
+    if as_json:
+        told = {
+            **asdict(exposure),
+            "since": shown(exposure.since),
+            "compromised_at": shown(exposure.compromised_at),
+        }
+        click.echo(json.dumps({**told, "listed": listed, "dry_run": dry_run}))
+    else:
+        rows = ", ".join(f"{count:,} {store}" for store, count in exposure.rows.items()) or "no rows"
+        click.echo(
+            f"exposed: {rows}, sealed since {shown(exposure.since)}: whoever holds key and a copy of the data"
+        )
+        click.echo("opens these, and older boxes of the same rows in any backup from that time.")
+        if list_file:
+            click.echo(f"the user tokens of {listed:,} profiles are in {list_file}")
+        if dry_run:
+            click.echo("nothing was changed")
+        elif exposure.sessions_ended:
+            click.echo(f"{exposure.sessions_ended:,} sessions are ended")
+        for sentence in report.left if report else ():
+            click.echo(f"left: {sentence}")
+        if not dry_run:
+            click.echo(
+                f"next: tokenvault keys retire --line {line} --version {version}; change the unlock key too:"
+            )
+            click.echo("tokenvault keys rewrap")
+    sys.exit(1 if report and report.left else 0)
+
+
+@click.command(
+    "verify-certificate", epilog="Example: tokenvault keys verify-certificate data/certificates/data-1.json"
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--public-key", help="The signer's Ed25519 key as 'keys status --json' tells it, to be sure who signed."
+)
+@json_option
+def verify_certificate(file: Path, *, public_key: str | None, as_json: bool) -> None:
+    """Check a retirement certificate offline: neither vault nor keys are needed."""
+    try:
+        checked = certificate.check(file.read_text("utf-8", "replace"), public_key)
+    except CertificateRefused as error:
+        if as_json:
+            click.echo(json.dumps({"valid": False, "reason": error.message}))
+            sys.exit(1)
+        fail(error)
+    said = checked.statement
+    if as_json:
+        click.echo(json.dumps({"valid": True, "signer_known": public_key is not None, **said}))
+        return
+    click.echo(f"valid: version {said['version']} of line {said['line']} ({said['fingerprint']})")
+    click.echo(f"was destroyed at {said['destroyed_at']}; rows under it: ", nl=False)
+    click.echo("; ".join(f"{sum(census['rows'].values())} at {census['at']}" for census in said["censuses"]))
+    click.echo(f"signed by {checked.public_key}" + ("" if public_key else ": compare it with one you know"))
+
+
+def _tell_retire_dry_run(place: Place, line: str, version: int, *, as_json: bool) -> None:
+    async def work(desk: KeyDesk, _: Progress) -> dict[str, Any]:
+        record = await desk.custody.record(line, version)
+        key = desk.custody.keyring.get(line, version)
+        rows = (await desk.custody.census(line)).get(version, {})
+        return {"state": key.state if key else None, "rows": rows, "empty_since": shown(record.empty_since)}
+
+    told = at_desk(place, work, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps({"dry_run": True, "line": line, "version": version, **told}))
+        return
+    rows = ", ".join(f"{count:,} {store}" for store, count in told["rows"].items()) or "none"
+    click.echo(
+        f"version {version} of line {line} is {told['state']}; rows: {rows}; empty since: {told['empty_since']}"
+    )
+
+
+def _write_private(path: Path, tokens: list[str]) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be made: {error.strerror}. Name a new file.") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.writelines(f"{token}\n" for token in tokens)

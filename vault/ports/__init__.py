@@ -1,0 +1,54 @@
+"""What a store promises. The docstrings are the contract; tests/stores/ runs one suite over every back-end.
+
+Common to all methods: an acknowledged write is durable (it survives SIGKILL and power loss, except in the
+memory back-end); a call either happens whole or not at all; a cancelled call leaves no transaction open;
+``StoreUnavailable`` is raised when the technology fails, and never a driver's own error. Stores judge
+liveness only where atomicity needs it, with the ``now`` they are given; everything else is floor 5's.
+
+Whatever writes a box or a tag raises ``StaleKeys``, and changes nothing, where its key version was closed
+(``KeyStore.close``): the caller's keyring is behind and has to be read anew.
+"""
+
+from dataclasses import dataclass
+
+from vault.ports.access import AccessStore
+from vault.ports.answers import AlreadyAnswered, AnswerKeeper, AnswerStore
+from vault.ports.housekeeping import StoreHousekeeping
+from vault.ports.keys import KeyStore
+from vault.ports.processes import ProcessStore
+from vault.ports.profiles import Claimed, Collision, NewProfile, ProfileStore
+from vault.ports.rotations import RotationStore
+from vault.ports.sealed import SealedStore
+from vault.ports.sessions import SessionStore
+
+__all__ = [
+    "AccessStore",
+    "AlreadyAnswered",
+    "AnswerKeeper",
+    "AnswerStore",
+    "Claimed",
+    "Collision",
+    "KeyStore",
+    "NewProfile",
+    "ProcessStore",
+    "ProfileStore",
+    "RotationStore",
+    "SealedStore",
+    "SessionStore",
+    "StoreHousekeeping",
+    "Stores",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores of one vault. ``sealed`` is the registry of every place where a box is kept."""
+
+    profiles: ProfileStore
+    sessions: SessionStore
+    access: AccessStore
+    keys: KeyStore
+    processes: ProcessStore
+    rotations: RotationStore
+    sealed: tuple[SealedStore, ...]
+    housekeeping: StoreHousekeeping

@@ -1,0 +1,27 @@
+"""Chores of the technology: what each back-end promises."""
+
+from pathlib import Path
+from typing import Protocol
+
+
+class StoreHousekeeping(Protocol):
+    """Chores of the technology itself."""
+
+    async def ping(self) -> None:
+        """Prove that the store can be read, or raise ``StoreUnavailable``."""
+        ...
+
+    async def shred(self) -> bool:
+        """Make deleted bytes physically gone from the files (a WAL's old frames), where that can be done.
+
+        False if a reader was in the way for long: then some are left until the next time.
+        """
+        ...
+
+    async def check(self) -> list[str]:
+        """Return what is wrong with the files, in sentences that say how to mend it; empty if nothing is."""
+        ...
+
+    async def copy(self, folder: Path) -> None:
+        """Copy everything, as it is at one moment, into an empty folder that the same back-end can open."""
+        ...

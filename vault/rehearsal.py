@@ -1,0 +1,62 @@
+"""A rehearsal: the whole rotation on a copy of the vault, which tells how long it takes and what would go wrong."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vault.clock import SystemClock
+from vault.config import Config
+from vault.key_desk import Manner, open_desk
+from vault.progress import Progress
+from vault.rotation import Report, lines
+from vault.sweep import Findings
+from vault.wiring import DEFAULT_TENANT, open_files
+
+#: The copy's keyring, in the copy.
+KEYRING = "keyring.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What a rehearsal found: what opens and what does not, and the report of each line. Sizes in bytes."""
+
+    copied: int
+    copy_seconds: float
+    findings: dict[str, Findings]
+    reports: list[Report]
+
+
+async def rehearse(
+    config: Config, folder: Path, scratch: Path | None, manner: Manner, progress: Progress, line: str | None
+) -> Rehearsed:
+    """Copy the vault into a new folder inside ``scratch``, rotate it there, and remove the copy, also on failure.
+
+    By default the copy lies beside the data folder: a folder for temporary files may be open to others or too
+    small. The copy is as secret as the vault: sealed boxes, and the keyring as sealed as it is.
+    """
+    clock = SystemClock()
+    copy = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=scratch or folder / os.pardir))  # mode 0700
+    try:
+        began_at = clock.now()
+        async with open_files(config, folder, DEFAULT_TENANT, clock) as opened:
+            await opened.stores.housekeeping.copy(copy)
+            shutil.copy(folder / config.keyring.file, copy / KEYRING)
+        copied = sum(entry.stat().st_size for entry in os.scandir(copy))
+        progress.did(f"{copied:,} bytes are copied to {copy}")
+        copy_seconds = (clock.now() - began_at) / 1000
+        async with open_desk(_of_copy(config, folder), copy, manner, progress=progress) as desk:
+            await desk.custody.forget_others()  # they serve and rotate the vault, not its copy
+            findings = await desk.sweep.plan()
+            reports = [await desk.rotations.rotate(one) for one in lines(line)]
+        return Rehearsed(copied, copy_seconds, findings, reports)
+    finally:
+        shutil.rmtree(copy)
+
+
+def _of_copy(config: Config, folder: Path) -> Config:
+    """Return settings under which the copy's keyring is the copy's own, wherever the vault's lies."""
+    scheme, _, rest = config.keyring.unlock.partition(":")
+    unlock = f"file:{(folder / rest).absolute()}" if scheme == "file" else config.keyring.unlock
+    return replace(config, keyring=replace(config.keyring, file=KEYRING, unlock=unlock))

@@ -1,0 +1,301 @@
+"""Key rotation: the whole routine, resumable at every point, beside a running service.
+
+New version -> every serving process has it -> active -> every process has that -> the old one is closed -> sweep ->
+verify -> the old one is disabled. What each step found is in the journal; what interrupted it is finished by
+the next run, which never begins another rotation on an unfinished one.
+"""
+
+import getpass
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from vault.clock import Clock
+from vault.crypto.keyring import LINES, KeyState, KeyVersion
+from vault.custody import Custody
+from vault.errors import Conflict, KeyMoveRefused, ProcessesBehind, TagsCollide
+from vault.ports import Stores
+from vault.progress import Progress
+from vault.records import Rotation
+from vault.reindex import Reindex
+from vault.sweep import Sweep
+
+#: Sweeps after which a verify pass must find nothing left to move: one, unless something writes past the vault.
+ROUNDS = 3
+
+#: Seconds that an emergency waits for processes to load a keyring.
+URGENT_PATIENCE = 2.0
+
+
+@dataclass(slots=True)
+class Report:
+    """What a rotation of one line did. ``left`` tells, in sentences, what still asks for the operator."""
+
+    line: str
+    from_versions: list[int]
+    to_version: int
+    moved: dict[str, int] = field(default_factory=dict)
+    verified: dict[str, int] = field(default_factory=dict)
+    digest: str | None = None
+    quarantine: int = 0
+    seconds: float = 0.0
+    left: list[str] = field(default_factory=list)
+
+
+class Rotations:
+    """Rotates the lines of one vault. ``patience`` is how many seconds to wait for processes to load a keyring."""
+
+    def __init__(
+        self,
+        custody: Custody,
+        stores: Stores,
+        sweep: Sweep,
+        reindex: Reindex,
+        clock: Clock,
+        progress: Progress,
+        patience: float = 60,
+    ) -> None:
+        self._custody = custody
+        self._stores = stores
+        self._sweep = sweep
+        self._reindex = reindex
+        self._clock = clock
+        self._progress = progress
+        self._patience = patience
+
+    async def new_key(self, line: str) -> KeyVersion:
+        """Add a pending version. Raises ``KeyMoveRefused`` while a rotation of the line is unfinished."""
+        async with self._custody.claim(f"adding a key to line {line}"):
+            self._refuse_second(line)
+            return await self._custody.add(line)
+
+    async def rotate(self, line: str, *, urgent: bool = False) -> Report:
+        """Do the whole routine for one line, or finish the one that was interrupted.
+
+        ``urgent`` does not insist on processes that are behind: the fence and their next read teach them.
+
+        Raises ``RotationHeld`` if another is at it, ``ProcessesBehind`` if a serving process does not load the
+        new key in time, ``TagsCollide``, ``OutOfTime``. Each leaves a vault that serves as before, and the
+        same call goes on.
+        """
+        async with self._custody.claim(f"rotation of line {line}"):
+            began_at = self._clock.now()
+            entry = await self._entry(line)
+            target = await self._target(entry)
+            entry = await self._stores.rotations.write(replace(entry, to_version=target.version))
+            report = Report(line, [int(version) for version in entry.from_versions.split()], target.version)
+            await self._introduce(target, report, urgent)
+            await self._retire_others(target, report, urgent)
+            report.seconds = (self._clock.now() - began_at) / 1000
+            await self._finish(entry, report)
+            return report
+
+    async def activate(self, line: str, version: int) -> None:
+        """Let another version write, as undoing a rotation does: the sweep of the next then goes that way."""
+        async with self._custody.claim(f"activation of version {version} of line {line}"):
+            self._custody.keyring.moved(line, version, KeyState.ACTIVE)  # raises, before anything is done
+            if line == "index":
+                await self._claim_tags(version)
+            await self._custody.activate(line, version)
+
+    async def disable(self, line: str, version: int) -> None:
+        """Disable a version that no row needs."""
+        async with self._custody.claim(f"disabling version {version} of line {line}"):
+            await self._custody.disable(line, version)
+
+    async def enable(self, line: str, version: int) -> None:
+        """Let a disabled version open again."""
+        async with self._custody.claim(f"enabling version {version} of line {line}"):
+            await self._custody.enable(line, version)
+
+    # --- the steps ---
+
+    async def _entry(self, line: str) -> Rotation:
+        """Return the journal's unfinished entry of this line, or begin one."""
+        for entry in await self._stores.rotations.journal(1000):
+            if entry.line == line and entry.finished_at is None:
+                self._progress.did(f"going on with the rotation of line {line} that was interrupted")
+                return entry
+        old = [
+            key
+            for key in self._custody.keyring.of_line(line)
+            if key.state in (KeyState.ACTIVE, KeyState.RETIRING)
+        ]
+        return await self._stores.rotations.write(
+            Rotation(
+                0,
+                line,
+                f"{getpass.getuser()}@{platform.node()}",
+                self._clock.now(),
+                " ".join(str(key.version) for key in old),
+            )
+        )
+
+    async def _target(self, entry: Rotation) -> KeyVersion:
+        """Return the version to rotate to: the one begun with, one that is pending, or a new one."""
+        line, keyring = entry.line, self._custody.keyring
+        begun = keyring.get(line, entry.to_version) if entry.to_version else None
+        if begun is not None:
+            # An operator may have undone the activation meanwhile: then the rows follow to the active one.
+            return begun if begun.state is KeyState.PENDING else keyring.active(line)
+        versions = keyring.of_line(line)
+        for key in versions:
+            if key.state is KeyState.PENDING:
+                return key
+        if any(key.state is KeyState.RETIRING for key in versions):
+            return keyring.active(line)  # the rotation before was not finished: that comes first
+        key = await self._custody.add(line)
+        self._progress.did(
+            f"version {key.version} of line {line} is made, pending: fingerprint {key.fingerprint}",
+            f"tokenvault keys disable {line} {key.version}",
+        )
+        return key
+
+    async def _introduce(self, target: KeyVersion, report: Report, urgent: bool) -> None:
+        """Make the target active, once every process can read what it will write, and see to it that all know."""
+        line, version = target.line, target.version
+        if target.state is KeyState.PENDING:
+            await self._until_loaded(urgent)
+            if line == "index":
+                report.moved["tags"] = await self._claim_tags(version)
+            old = self._custody.keyring.active(line).version
+            await self._custody.activate(line, version)
+            self._progress.did(
+                f"version {version} of line {line} is active, version {old} is retiring",
+                f"tokenvault keys activate {line} {old}",
+            )
+        await self._until_loaded(urgent)
+
+    async def _retire_others(self, target: KeyVersion, report: Report, urgent: bool) -> None:
+        """Take every row to the target, prove it, and disable the versions that none needs any more."""
+        line, version = target.line, target.version
+        others = [key for key in self._custody.keyring.of_line(line) if key.version != version]
+        retiring = [key.version for key in others if key.state is KeyState.RETIRING]
+        if line == "data":
+            for old in retiring:
+                await self._custody.close(line, old)  # from here on the sweep has an end
+            await self._take_over(version, report)
+        for old in retiring:
+            if line == "data" and (left := sum((await self._custody.openable(old)).values())):
+                report.left.append(f"{left} rows are still under version {old}: run the same command again.")
+                continue
+            await self._custody.disable(line, old)
+            self._progress.did(
+                f"version {old} of line {line} is disabled: it opens nothing",
+                f"tokenvault keys enable {line} {old}",
+            )
+        if retiring:
+            await self._until_loaded(urgent)
+        if line == "index":
+            await self._drop_tags(version, report)
+        if await self._stores.housekeeping.shred():
+            self._progress.did("what was overwritten is gone from the files")
+        else:
+            report.left.append("A reader was in the way of cutting the WAL: run the same command again.")
+        await self._note_empty(line)
+
+    async def _take_over(self, version: int, report: Report) -> None:
+        """Sweep and verify until a verify pass finds nothing left to move."""
+        line = "data"
+        for _ in range(ROUNDS):
+            versions = [old for old in await self._custody.census(line) if old != version]
+            for store, count in (await self._sweep.reseal(versions)).items():
+                report.moved[store] = report.moved.get(store, 0) + count
+            self._progress.did(f"{sum(report.moved.values())} rows are re-sealed under version {version}")
+            verdict = await self._sweep.verify(version)
+            report.verified, report.digest = verdict.opened, verdict.digest
+            if not verdict.moved:
+                break
+        else:
+            raise Conflict("Rows keep coming under older keys: something writes past the vault.")
+        self._progress.did(f"{sum(report.verified.values())} rows are read back and open")
+        report.quarantine = 0
+        for sealed in self._stores.sealed:
+            report.quarantine += sum((await sealed.set_aside_census()).values())
+        if report.quarantine:
+            report.left.append(
+                f"{report.quarantine} rows do not open and are in quarantine: tokenvault keys quarantine list"
+            )
+
+    async def _claim_tags(self, version: int) -> int:
+        """Give every profile its tags under an index version; return how many were added. Raises ``TagsCollide``."""
+        await self._stores.keys.reopen("index", version)
+        await self._stores.keys.require(version)  # before the walk: whoever comes in behind it has claimed
+        done = await self._reindex.claim(version)
+        if done.collisions:
+            fields = ", ".join(sorted({one.field for one in done.collisions}))
+            raise TagsCollide(
+                f"{len(done.collisions)} profiles have a value ({fields}) that another has too, as it is read "
+                "today (was profiles.default_region changed?). Change or erase one of each: "
+                + ", ".join(one.name for one in done.collisions[:10])
+            )
+        again = await self._reindex.claim(version)
+        if again.added or again.collisions:
+            raise Conflict("Tags are missing that were added: something writes past the vault.")
+        self._progress.did(f"{done.added} index tags are added under version {version}, none is missing")
+        return done.added
+
+    async def _drop_tags(self, version: int, report: Report) -> None:
+        """Delete the tags that nobody looks for any more, of versions that are disabled."""
+        for key in self._custody.keyring.of_line("index"):
+            if key.version != version and not key.state.opens:
+                await self._custody.close("index", key.version)
+                dropped = await self._reindex.drop(key.version)
+                if dropped:
+                    self._progress.did(f"{dropped} index tags under version {key.version} are deleted")
+        report.verified = {"tags": (await self._stores.profiles.tag_census()).get(version, 0)}
+
+    async def _note_empty(self, line: str) -> None:
+        """Remember since when a disabled version has had no row: its cool-down begins."""
+        census = await self._custody.census(line)
+        for key in self._custody.keyring.of_line(line):
+            if key.state is KeyState.DISABLED and not any(census.get(key.version, {}).values()):
+                record = await self._custody.record(line, key.version)
+                if record.empty_since is None:
+                    await self._custody.note(line, key.version, empty_since=self._clock.now())
+
+    async def _finish(self, entry: Rotation, report: Report) -> None:
+        counts = {"moved": report.moved, "verified": report.verified, "quarantine": report.quarantine}
+        await self._stores.rotations.write(
+            replace(
+                entry,
+                finished_at=None if report.left and not report.quarantine else self._clock.now(),
+                outcome="something left" if report.left else "done",
+                counts=msgspec.json.encode(counts).decode(),
+                digest=report.digest,
+            )
+        )
+        structlog.get_logger().info("keys.rotated", count=sum(report.moved.values()))
+
+    async def _until_loaded(self, urgent: bool) -> None:
+        """Wait for the serving processes. Raises ``ProcessesBehind`` naming those that do not come."""
+        behind = await self._custody.laggards(URGENT_PATIENCE if urgent else self._patience, lambda _: None)
+        if behind and urgent:
+            self._progress.did(f"{len(behind)} serving processes are behind: going on without them")
+        elif behind:
+            names = ", ".join(f"process {one.pid} on {one.host}" for one in behind)
+            raise ProcessesBehind(
+                f"{names} serves and has not loaded the keyring as it is now. Is it the same file for them, and "
+                "can they unlock it? Their log says why not. Then run the same command again."
+            )
+        else:
+            processes = await self._custody.processes()
+            self._progress.did(f"{len(processes)} serving processes have loaded the keyring")
+
+    def _refuse_second(self, line: str) -> None:
+        """Refuse a new key while an older one still retires: it would leave rows under three."""
+        for key in self._custody.keyring.of_line(line):
+            if key.state is KeyState.RETIRING:
+                raise KeyMoveRefused(
+                    f"Version {key.version} of line '{line}' is still retiring. "
+                    f"Finish its rotation first: tokenvault keys rotate --line {line}"
+                )
+
+
+def lines(chosen: str | None) -> Sequence[str]:
+    """Return the lines to rotate: the chosen one, or all."""
+    return LINES if chosen is None else (chosen,)
