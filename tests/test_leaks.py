@@ -22,10 +22,13 @@ import pytest
 from tests.grep import Secret, digests, forms, leaks, leaves
 from tests.program import PATIENCE, Program
 from tests.talk import ADA, BEA, CLAIMS, Talk, converse
+from vault import wiring
 from vault.config import Config
-from vault.crypto import keyring_file
+from vault.crypto import unlock_key
 from vault.crypto.box import parse
 from vault.crypto.derive import record_key
+from vault.crypto.keyring_file import KeyringFile
+from vault.crypto.keyring_text import PLAIN_FORMAT
 from vault.crypto.sealer import Sealer
 from vault.errors import VaultError
 from vault.http.json_body import decode
@@ -38,6 +41,7 @@ from vault.profiles import NewContent
 from vault.sessions import Wanted
 from vault.stores import open_stores
 from vault.tokens import parse_access_key, session_digest
+from vault.unlock import open_unlock
 
 UNFIT = [{"op": "test", "path": "/last_name", "value": "Königsberger-Unproven"}]
 
@@ -72,8 +76,7 @@ def remains(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         program.start()
         assert program.stop() == 0
         files |= files_of(program.data, "at rest")
-        keys = json.loads((program.data / "keyring.json").read_text())["keys"]
-    secrets = talk.secrets | {f"key of line {key['line']}": base64.b64decode(key["secret"]) for key in keys}
+    secrets = talk.secrets | keys_of(program.data)
     for name, email in {"Ada's e-mail": ADA["email"], "Bea's e-mail": BEA["email"]}.items():
         secrets |= digests(name, email)
     logs = {"standard error": program.errors.read_bytes(), "standard output": program.output.read_bytes()}
@@ -81,9 +84,21 @@ def remains(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def files_of(data: Path, moment: str) -> dict[str, bytes]:
-    """Return the bytes of every file of the data folder but the keyring."""
+    """Return the bytes of every file of the data folder, the sealed keyring too, but the unlock key's."""
     return {
-        f"{path.name} {moment}": path.read_bytes() for path in data.iterdir() if path.name != "keyring.json"
+        f"{path.name} {moment}": path.read_bytes() for path in data.iterdir() if path.name != "unlock.key"
+    }
+
+
+def keys_of(data: Path) -> dict[str, Secret]:
+    """Return the unlock key, the keyring key that it unwraps, and the master keys that this one seals."""
+    file, unlocked = wiring.keyring_of(data, Config()), unlock_key.from_text((data / "unlock.key").read_bytes())
+    keyring = file.read()
+    assert unlocked is not None
+    return {
+        "unlock key": unlocked,
+        "keyring key": open_unlock(Config().keyring.unlock, data).unwrap(file.slots),
+        **{f"key of line {key.line}": key.secret for key in keyring},
     }
 
 
@@ -164,7 +179,8 @@ def test_the_answer_to_broken_http_repeats_nothing(tmp_path: Path) -> None:
 
 async def test_no_repr_shows_a_secret(vault: Vault, data: Path, config: Config) -> None:
     """Neither objects nor exceptions with their traces show values, claims, ids or keys, however they are printed."""
-    keyring = keyring_file.read(data / config.keyring.file)
+    file = wiring.keyring_of(data, config)
+    keyring, unlock = file.read(), open_unlock(config.keyring.unlock, data)
     sealer = Sealer(keyring, "default")
     token = (await vault.profiles.create(ADA)).token
     wanted = Wanted(token, CLAIMS)
@@ -180,7 +196,7 @@ async def test_no_repr_shows_a_secret(vault: Vault, data: Path, config: Config) 
     assert profile_row is not None
     assert session_row is not None
     things = [
-        vault, config, keyring, *keyring, sealer, vault.profiles, vault.sessions, vault.access, caller, row, *known,
+        vault, config, file, *file.slots, unlock, keyring, *keyring, sealer, vault.profiles, vault.sessions, vault.access, caller, row, *known,
         wanted, opened, opened.view, profile_row, session_row, sealed, parse(sealed.box), derived,
         attempt(caller.pepper, "POST /profiles", "an-idempotency-key", json.dumps(ADA).encode()),
         await vault.profiles.get(token), await vault.profiles.person(token), await vault.export(token),
@@ -196,7 +212,7 @@ async def test_no_repr_shows_a_secret(vault: Vault, data: Path, config: Config) 
         "secret of the access key": access_key[21:],
         "pepper": caller.pepper,
         "derived key": derived.key,
-        **{f"key of line {key.line}": key.secret for key in keyring},
+        **keys_of(data),
     }
     assert leaks(printed, secrets) == []
 
@@ -205,6 +221,19 @@ async def exceptions(
     vault: Vault, token: str, sealer: Sealer, data: Path, config: Config
 ) -> dict[str, bytes]:
     """Provoke refusals of every noun with secrets in hand; return each as a crash would print it."""
+    sealed, plain = (data / config.keyring.file).read_bytes(), plain_keyring(data)
+    ring = data.parent / "another" / "keyring.json"
+    ring.parent.mkdir()
+
+    def keyring_in(content: bytes, key: bytes | None = None) -> KeyringFile:
+        ring.unlink(missing_ok=True)
+        ring.touch(0o600)
+        ring.write_bytes(content)
+        other = ring.with_name("unlock.key")
+        other.touch(0o600)
+        other.write_bytes(base64.b64encode(key) if key else (data / "unlock.key").read_bytes())
+        return wiring.keyring_of(ring.parent, config)
+
     refusals: list[Callable[[], Any]] = [
         lambda: vault.profiles.create(ADA),
         lambda: vault.profiles.create({"phone": [ADA["phone"]]}),
@@ -219,9 +248,15 @@ async def exceptions(
         lambda: load(NewProfile(), {"profile": ADA["email"]}),
         lambda: sealer.open("profile", token, json.dumps(ADA).encode()),
         lambda: sealer.open("session", token, sealer.seal("profile", token, json.dumps(ADA).encode()).box),
-        lambda: keyring_file.loads((data / config.keyring.file).read_bytes()[:-9]),
-        lambda: keyring_file.loads((data / config.keyring.file).read_bytes().replace(b'": "', b'": "!')),
+        lambda: keyring_in(plain[:-9]).read(),
+        lambda: keyring_in(plain.replace(b'":"', b'":"!')).read(),
+        lambda: keyring_in(plain.replace(b'"state":"active"', b'"state":"retiring"')).read(),
+        lambda: keyring_in(sealed[:-9]).read(),
+        lambda: keyring_in(sealed.replace(b'"generation": 1', b'"generation": 2')).read(),
+        lambda: keyring_in(sealed, os.urandom(32)).read(),
+        lambda: keyring_in(sealed, base64.b64decode((data / "unlock.key").read_bytes())[:-1]).read(),
         lambda: pickle.dumps(sealer),
+        lambda: pickle.dumps(wiring.keyring_of(data, config)),
     ]
     printed = {}
     for number, refusal in enumerate(refusals):
@@ -237,6 +272,18 @@ async def exceptions(
         printed[f"{type(error).__name__} {number}"] = "\n".join(told).encode()
     assert len({name.split()[0] for name in printed}) >= 9, sorted(printed)
     return printed
+
+
+def plain_keyring(data: Path) -> bytes:
+    """Return the keys as a file of format 1 held them, not sealed."""
+    keys = [
+        {
+            "line": key.line, "version": key.version, "state": key.state, "created_at": key.created_at,
+            "secret": base64.b64encode(key.secret).decode(),
+        }
+        for key in wiring.keyring_of(data, Config()).read()
+    ]  # fmt: skip
+    return json.dumps({"format": PLAIN_FORMAT, "keys": keys}, separators=(",", ":")).encode()
 
 
 async def provoked(refusal: Callable[[], Any]) -> None:

@@ -79,6 +79,7 @@ async def make_known(store: KeyStore, keyring: Keyring, sealer: Sealer, clock: C
                     key.fingerprint,
                     sealer.canary(key),
                     clock.now(),
+                    activated_at=clock.now() if key.state is KeyState.ACTIVE else None,
                     public_key=certificate.public_key(key) if key.line == "signing" else None,
                 )
             )

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import structlog
 
 from vault import config
 from vault.clock import Clock
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.sealer import Sealed, Sealer
+from vault.erasure import Erasures
 from vault.errors import Conflict, Duplicate, Invalid, ProfileNotFound, RevisionMismatch, VaultError
 from vault.idempotency import Answers, Attempt, Outcomes
 from vault.key_watch import KeyWatch, with_fresh_keys
@@ -89,7 +89,7 @@ class Profiles:
         most_bytes: int,
     ) -> None:
         self._store = store
-        self._sessions = sessions
+        self._erasures = Erasures(store, sessions, clock)
         self._sealer = sealer
         self._index = index
         self._answers = answers
@@ -198,17 +198,11 @@ class Profiles:
         raise Conflict
 
     async def erase(self, token: str) -> None:
-        """End the person's sessions for good and delete box and tags. Raises ``ProfileNotFound``.
-
-        The two stores share no transaction, so: note the intent durably, close the person's epoch (from here
-        nothing can be opened), delete. An erasure that was interrupted is finished by ``sweep``, at start and
-        ever after; in between the profile answers as unknown.
-        """
+        """End the person's sessions for good and delete box and tags. Raises ``ProfileNotFound``."""
         row = await self._store.find(token) if is_user_token(token) else None
         now = self._clock.now()
-        if row is None or not await self._store.note_erasure(token, now):
+        if row is None or not await self._erasures.erase(token):
             raise ProfileNotFound
-        await self._finish_erasure(token)
         if row.expires_at is not None and row.expires_at <= now:
             raise ProfileNotFound  # it had expired: gone now, and answered as unknown
 
@@ -236,20 +230,7 @@ class Profiles:
 
         Returns how many.
         """
-        unfinished = await self._store.unfinished_erasures(limit)
-        for token in unfinished:
-            await self._finish_erasure(token)
-        now = self._clock.now()
-        expired = await self._store.expired(now, limit)
-        for token in expired:
-            if await self._store.note_erasure(token, now):
-                await self._finish_erasure(token)
-        return len(unfinished) + len(expired) + await self._store.purge_answers(now, limit)
-
-    async def _finish_erasure(self, token: str) -> None:
-        await self._sessions.close(token, self._clock.now())
-        await self._store.delete(token)
-        structlog.get_logger().info("profile.erased")
+        return await self._erasures.sweep(limit) + await self._store.purge_answers(self._clock.now(), limit)
 
     async def _insert_or_raise(self, new: NewProfile, now: int, keeper: AnswerKeeper | None) -> Outcomes:
         outcomes = await self._store.insert([new], now, keeper)

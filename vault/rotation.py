@@ -87,7 +87,8 @@ class Rotations:
             entry = await self._entry(line)
             target = await self._target(entry)
             entry = await self._stores.rotations.write(replace(entry, to_version=target.version))
-            report = Report(line, [int(version) for version in entry.from_versions.split()], target.version)
+            old = [int(version) for version in entry.from_versions.split()]
+            report = Report(line, [one for one in old if one != target.version], target.version)
             await self._introduce(target, report, urgent)
             await self._retire_others(target, report, urgent)
             report.seconds = (self._clock.now() - began_at) / 1000

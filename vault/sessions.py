@@ -16,7 +16,15 @@ from vault import config
 from vault.claims import ClaimsPolicy
 from vault.clock import Clock
 from vault.crypto.sealer import Sealer
-from vault.errors import ClaimRefused, Conflict, Invalid, ProfileNotFound, SessionNotFound, StoreUnavailable
+from vault.errors import (
+    BoxError,
+    ClaimRefused,
+    Conflict,
+    Invalid,
+    ProfileNotFound,
+    SessionNotFound,
+    StoreUnavailable,
+)
 from vault.idempotency import Answers, Attempt, Outcomes
 from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.ports import AnswerKeeper, SessionStore
@@ -208,14 +216,21 @@ class Sessions:
             await self._store.revoke_all(user_token, keep, self._clock.now())
             structlog.get_logger().info("session.revoked", reason="all_of_person")
 
-    @with_fresh_keys
     async def of_person(self, user_token: str) -> list[SessionView]:
-        """Return the person's live sessions, the newest first; none for an unknown person."""
+        """Return the person's live sessions, the newest first; none for an unknown person.
+
+        One whose claims do not open is listed with null in their place: a bad row must not hide the others.
+        """
         if not is_user_token(user_token):
             return []
         now = self._clock.now()
         rows = await self._store.live_of(user_token, now, MOST_LISTED)
-        return [self._views.of(row, now) for row in rows]
+        try:
+            return [self._views.of(row, now) for row in rows]
+        except BoxError:
+            await self._watch.refresh()  # perhaps only this process does not know the key yet
+        rows = await self._store.live_of(user_token, now, MOST_LISTED)
+        return [self._views.listed(row, now) for row in rows]
 
     async def sweep(self, limit: int) -> int:
         """Delete up to ``limit`` dead sessions and old kept answers; return how many. Housekeeping only."""

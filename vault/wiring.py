@@ -14,6 +14,7 @@ from vault.crypto.blind_index import BlindIndex
 from vault.crypto.keyring import Keyring, new_keyring
 from vault.crypto.keyring_file import KeyringFile
 from vault.crypto.sealer import Sealer
+from vault.erasure import Erasures
 from vault.errors import AlreadyInitialised, ConfigError, DataFolderError, VaultError
 from vault.housekeeping import Housekeeping
 from vault.idempotency import Answers
@@ -44,7 +45,8 @@ async def open_vault(
     """Open a vault: prove the keyring, finish what was interrupted, and close every file at the end.
 
     ``folder`` is None for the memory store alone, whose keys live and die with the process. With
-    ``housekeeping`` the sweeps run until the end. Raises ``KeyringError``, ``DataFolderError``.
+    ``housekeeping`` the sweeps run until the end, and the keyring is followed. Raises
+    ``KeyringError``, ``DataFolderError``.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -57,6 +59,9 @@ async def open_vault(
         # Whoever was being erased when the process died is erased before anybody can ask.
         await vault.profiles.sweep(config.housekeeping.chunk)
         if housekeeping:
+            await Erasures(opened.stores.profiles, opened.stores.sessions, clock).erase_again(
+                config.housekeeping.chunk
+            )
             for name, run in (("housekeeping", vault.housekeeping.run), ("key-watch", watch.run)):
                 stack.push_async_callback(_stop, asyncio.create_task(run(), name=name))
         yield vault

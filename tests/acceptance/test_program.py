@@ -14,7 +14,14 @@ import trustme
 from aiohttp.test_utils import unused_port
 
 from tests.acceptance.terminal import call, everything_in, knock, run, running
+from tests.grep import leaks
 from tests.program import Program
+from vault import wiring
+from vault.config import Config
+from vault.crypto import unlock_key
+
+#: What a vault at rest consists of.
+FILES = ("keyring.json", "keyring.json.lock", "sessions.db", "unlock.key", "vault.db")
 
 
 def refusal_to_serve(data: Path) -> str:
@@ -66,7 +73,7 @@ def test_init_makes_a_vault_that_only_its_owner_can_read(tmp_path: Path) -> None
     assert done.stdout.count("tvk_") == 1
     assert "tvk_" not in done.stderr
     modes = {name: mode & 0o777 for name, (mode, _) in everything_in(data).items()}
-    assert modes == {".": 0o700, "keyring.json": 0o600, "vault.db": 0o600, "sessions.db": 0o600}
+    assert modes == {".": 0o700, **dict.fromkeys(FILES, 0o600)}
     assert not any(key.split("_", 2)[2].encode() in content for _, content in everything_in(data).values())
     with Program(data, tmp_path) as program:
         assert knock(program, key) == 404
@@ -197,18 +204,44 @@ def test_a_lost_keyring_is_never_replaced(made: Path) -> None:
 def test_the_keyring_of_another_vault_is_refused(made: Path, tmp_path: Path) -> None:
     """The message names the key version that does not fit, and holds no key."""
     run("init", "--data", tmp_path / "other")
-    shutil.copy2(tmp_path / "other" / "keyring.json", made / "keyring.json")
+    for name in ("keyring.json", "unlock.key"):
+        shutil.copy2(tmp_path / "other" / name, made / name)
     said = refusal_to_serve(made)
     assert "key version 1 of line 'data' is another key" in said
-    secrets = [key["secret"] for key in json.loads((made / "keyring.json").read_text())["keys"]]
-    assert not any(secret in said for secret in secrets)
+    keys = list(wiring.keyring_of(made, Config()).read())
+    assert leaks({"said": said.encode()}, {key.fingerprint: key.secret for key in keys}) == []
     assert "key version 1 of line 'data'" in run("check", "--data", made).stdout
+
+
+@pytest.mark.parametrize("stray", ["keyring.json", "unlock.key"])
+def test_keyring_and_unlock_key_must_be_of_one_vault(stray: str, made: Path, tmp_path: Path) -> None:
+    """One of the two from another vault opens nothing; the message names files and holds no key."""
+    run("init", "--data", tmp_path / "other")
+    shutil.copy2(tmp_path / "other" / stray, made / stray)
+    said = refusal_to_serve(made)
+    assert f"{made / 'unlock.key'}" in said
+    key = unlock_key.from_text((made / "unlock.key").read_bytes())
+    assert key is not None
+    assert leaks({"said": said.encode()}, {"unlock key": key}) == []
+    assert run("check", "--data", made).returncode == 1
+
+
+def test_a_lost_unlock_key_is_never_replaced(made: Path) -> None:
+    """Another key would not open the keyring: serve and check say so and make none."""
+    (made / "unlock.key").unlink()
+    assert "unlock.key is missing" in refusal_to_serve(made)
+    done = run("check", "--data", made)
+    assert (done.returncode, "unlock.key is missing" in done.stdout) == (1, True)
+    assert not (made / "unlock.key").exists()
 
 
 def test_a_key_version_that_the_keyring_lacks_is_named(made: Path) -> None:
     """A keyring from before a rotation is refused by name of the version."""
     with closing(sqlite3.connect(made / "vault.db")) as database, database:
-        database.execute("INSERT INTO key_versions VALUES ('data', 2, '0123456789abcdef', x'00', 0)")
+        database.execute(
+            "INSERT INTO key_versions (line, version, fingerprint, canary, created_at)"
+            " VALUES ('data', 2, '0123456789abcdef', x'00', 0)"
+        )
     said = refusal_to_serve(made)
     assert "version 2" in said
     assert "the keyring lacks it" in said
@@ -222,9 +255,10 @@ def test_a_lost_database_is_not_made_anew(name: str, made: Path) -> None:
     assert not (made / name).exists()
 
 
-def test_a_keyring_that_others_can_read_is_refused(made: Path) -> None:
-    """Serve refuses mode 0644, check says how to mend it, and what it says works."""
-    keyring = made / "keyring.json"
+@pytest.mark.parametrize("name", ["keyring.json", "unlock.key"])
+def test_a_keyring_that_others_can_read_is_refused(name: str, made: Path) -> None:
+    """Serve refuses mode 0644, of its unlock key too; check says how to mend it, and what it says works."""
+    keyring = made / name
     keyring.chmod(0o644)
     assert f"chmod 600 {keyring}" in refusal_to_serve(made)
     done = run("check", "--data", made)

@@ -52,7 +52,9 @@ def test_it_ends_with_0_when_asked(number: signal.Signals, program: Program) -> 
     address = urlsplit(program.url)
     with socket.create_connection((address.hostname, address.port), PATIENCE):
         assert program.stop(number) == 0
-    assert sorted(path.name for path in program.data.iterdir()) == ["keyring.json", "sessions.db", "vault.db"]
+    assert sorted(path.name for path in program.data.iterdir()) == [
+        "keyring.json", "keyring.json.lock", "sessions.db", "unlock.key", "vault.db"
+    ]  # fmt: skip
 
 
 def test_it_finishes_what_runs_and_refuses_what_comes(program: Program) -> None:

@@ -11,10 +11,9 @@ import pytest
 from tests.clock import FakeClock
 from vault import wiring
 from vault.config import Config
-from vault.crypto import keyring_file
-from vault.crypto.sealer import Sealer
 from vault.errors import ProfileNotFound, SessionNotFound
 from vault.installation import Vault
+from vault.key_watch import KeyWatch
 from vault.sessions import Wanted
 from vault.stores import open_stores
 
@@ -48,11 +47,17 @@ class CutAt:
 async def _cut_vault(
     data: Path, clock: FakeClock, noun: str, method: str, moment: str
 ) -> AsyncIterator[Vault]:
-    config = Config()
-    keyring = keyring_file.read(data / "keyring.json")
-    async with open_stores("sqlite:", data, 5) as stores:
-        cut = replace(stores, **{noun: CutAt(getattr(stores, noun), method, moment)})
-        yield wiring.assemble(config, "default", clock, keyring, Sealer(keyring, "default"), cut)
+    async with wiring.open_files(Config(), data, "default", clock) as opened:
+        cut = replace(opened.stores, **{noun: CutAt(getattr(opened.stores, noun), method, moment)})
+        yield _vault_over(replace(opened, stores=cut), clock)
+
+
+def _vault_over(opened: wiring.Opened, clock: FakeClock) -> Vault:
+    """Return the vault before its start has finished what was interrupted."""
+    watch = KeyWatch(
+        opened.file, opened.keyring, opened.sealer, opened.stores.keys, opened.stores.processes, clock
+    )
+    return wiring.assemble(Config(), "default", clock, opened, watch)
 
 
 STEPS = {
@@ -109,8 +114,6 @@ async def test_a_repeated_erasure_finishes_an_interrupted_one(data: Path, clock:
         token = (await cut.profiles.create(ADA)).token
         with pytest.raises(PowerCutError):
             await cut.profiles.erase(token)
-    async with open_stores("sqlite:", data, 5) as stores:
-        keyring = keyring_file.read(data / "keyring.json")
-        vault = wiring.assemble(Config(), "default", clock, keyring, Sealer(keyring, "default"), stores)
-        await vault.profiles.erase(token)
-        assert await stores.profiles.find(token) is None
+    async with wiring.open_files(Config(), data, "default", clock) as opened:
+        await _vault_over(opened, clock).profiles.erase(token)
+        assert await opened.stores.profiles.find(token) is None

@@ -30,6 +30,9 @@ class Tripwire:
                 sessions=cast("Any", self.around("sessions", stores.sessions)),
                 access=cast("Any", self.around("access", stores.access)),
                 keys=stores.keys,
+                processes=stores.processes,
+                rotations=stores.rotations,
+                sealed=stores.sealed,
                 housekeeping=cast("Any", self.around("housekeeping", stores.housekeeping)),
             )
 

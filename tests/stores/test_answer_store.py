@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.stores.boxes import sealed
 from tests.stores.rows import HOUR, NOW, BrokenKeeper, Keeper, SilentKeeper, a_new_profile, a_session
 from vault.errors import KeyringError
-from vault.ports import AlreadyAnswered, AnswerKeeper, ProfileStore, SessionStore, Stores
+from vault.ports import AlreadyAnswered, AnswerKeeper, ProfileStore, SealedStore, SessionStore, Stores
 
 
 class Writes(NamedTuple):
@@ -14,10 +15,11 @@ class Writes(NamedTuple):
 
     store: ProfileStore | SessionStore
     insert: Callable[[AnswerKeeper, int], Awaitable[object]]
+    boxes: SealedStore
 
     async def rows(self) -> int:
         """Count what was inserted."""
-        return sum((await self.store.census()).values())
+        return sum((await self.boxes.census()).values())
 
 
 @pytest.fixture(params=["profiles", "sessions"])
@@ -25,10 +27,14 @@ def writes(request: pytest.FixtureRequest, stores: Stores) -> Writes:
     """Return each of the two stores in turn."""
     if request.param == "profiles":
         return Writes(
-            stores.profiles, lambda keeper, now: stores.profiles.insert([a_new_profile()], now, keeper)
+            stores.profiles,
+            lambda keeper, now: stores.profiles.insert([a_new_profile()], now, keeper),
+            sealed(stores, "profiles"),
         )
     return Writes(
-        stores.sessions, lambda keeper, now: stores.sessions.insert(a_session(), 0, "refuse", now, keeper)
+        stores.sessions,
+        lambda keeper, now: stores.sessions.insert(a_session(), 0, "refuse", now, keeper),
+        sealed(stores, "sessions"),
     )
 
 

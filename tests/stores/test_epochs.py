@@ -3,10 +3,11 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from tests.stores.boxes import sealed
 from tests.stores.endings import opened
 from tests.stores.rows import HOUR, NOW, PERSON, Keeper, a_session, a_successor
 from vault.errors import SessionNotFound
-from vault.ports import SessionStore
+from vault.ports import SessionStore, Stores
 
 
 async def live(sessions: SessionStore) -> list[bytes]:
@@ -152,7 +153,7 @@ async def test_close_deletes_all_of_one_person(sessions: SessionStore) -> None:
 
 
 @pytest.mark.parametrize("again", ["revoke_all", "close"])
-async def test_closed_is_for_good(sessions: SessionStore, again: str) -> None:
+async def test_closed_is_for_good(sessions: SessionStore, stores: Stores, again: str) -> None:
     """Neither a revocation nor closing again opens the epoch, and no epoch is the right one to insert with."""
     await sessions.revoke_all(PERSON, None, NOW)
     await sessions.close(PERSON, NOW)
@@ -166,16 +167,16 @@ async def test_closed_is_for_good(sessions: SessionStore, again: str) -> None:
     for epoch in range(-2, 4):
         with pytest.raises(SessionNotFound):
             await sessions.insert(a_session(user_token=PERSON, epoch=epoch), 0, "refuse", NOW + HOUR)
-    assert await sessions.census() == {}
+    assert await sealed(stores, "sessions").census() == {}
 
 
-async def test_no_racing_login_survives_close(sessions: SessionStore) -> None:
+async def test_no_racing_login_survives_close(sessions: SessionStore, stores: Stores) -> None:
     """Whatever the order, after the last call there is no row of the person."""
     logins = [sessions.insert(a_session(user_token=PERSON), 0, "refuse", NOW) for _ in range(10)]
 
     await asyncio.gather(*logins[:5], sessions.close(PERSON, NOW), *logins[5:], return_exceptions=True)
 
-    assert await sessions.census() == {}
+    assert await sealed(stores, "sessions").census() == {}
 
 
 async def test_others_can_be_opened_after_a_close(sessions: SessionStore) -> None:

@@ -3,10 +3,11 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from tests.stores.boxes import sealed
 from tests.stores.endings import Bury, begin_erasure, dead_owners, stored
 from tests.stores.rows import HOUR, NOW, a_new_profile, a_profile, a_tag
 from vault.errors import Duplicate
-from vault.ports import NewProfile, ProfileStore
+from vault.ports import NewProfile, ProfileStore, Stores
 
 ANN, BEA = a_tag("ann@example.org"), a_tag("bea@example.org")
 PHONE = a_tag("+4915112345678", field="phone")
@@ -137,7 +138,7 @@ async def test_unfinished_erasures_are_listed_until_they_are_done(profiles: Prof
     assert sorted(await profiles.unfinished_erasures(10)) == sorted(begun[1:])
 
 
-async def test_delete_removes_box_tags_and_mark(profiles: ProfileStore) -> None:
+async def test_delete_removes_box_tags_and_mark(profiles: ProfileStore, stores: Stores) -> None:
     """Of a deleted profile nothing is found and its tags are free."""
     row = await begin_erasure(profiles, ANN, PHONE)
 
@@ -146,7 +147,7 @@ async def test_delete_removes_box_tags_and_mark(profiles: ProfileStore) -> None:
     assert await profiles.find(row.token) is None
     assert await profiles.find_by_tag([ANN, PHONE]) is None
     assert await profiles.unfinished_erasures(10) == []
-    assert await profiles.census() == {}
+    assert await sealed(stores, "profiles").census() == {}
     await stored(profiles, a_new_profile(ANN, PHONE))
 
 

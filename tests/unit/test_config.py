@@ -311,6 +311,8 @@ BOUNDS = {
     "limits.json_depth": (1, 200),
     "limits.batch_profiles": (1, 5000),
     "storage.busy_timeout": (1, 60),
+    "keyring.max_age": (1, ANY),
+    "keyring.cool_down": (0, ANY),
     "profiles.max_expires_in": (0, ANY),
     "sessions.lifetime": (1, 86_400),
     "sessions.max_lifetime": (86_400, ANY),

@@ -1,12 +1,16 @@
 """Keyring and database are proven to belong together before anything is opened."""
 
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from tests.clock import FakeClock
-from vault.crypto.keyring import Keyring, KeyState, KeyVersion, new_keyring
+from tests.stores.boxes import sealed
+from tests.stores.rows import NOW, Keeper, a_new_profile, a_session, a_tag
+from vault.crypto.keyring import LINES, Keyring, KeyState, KeyVersion, new_keyring
 from vault.crypto.sealer import Sealer
 from vault.errors import KeyringError
 from vault.keys import check_in, mismatches
@@ -16,7 +20,7 @@ from vault.stores import open_stores
 
 
 async def _written_with(stores: Stores, keyring: Keyring) -> None:
-    await check_in(stores.keys, keyring, Sealer(keyring, "default"), FakeClock())
+    await check_in(stores, keyring, Sealer(keyring, "default"), FakeClock())
 
 
 def _with(keyring: Keyring, *keys: KeyVersion) -> Keyring:
@@ -31,7 +35,7 @@ async def test_a_new_version_is_made_known_once() -> None:
         await _written_with(stores, keyring)
         first = await stores.keys.known()
         await _written_with(stores, keyring)
-        assert [(record.line, record.version) for record in first] == [("data", 1), ("index", 1)]
+        assert [(record.line, record.version) for record in first] == [(line, 1) for line in LINES]
         assert await stores.keys.known() == first
 
 
@@ -61,7 +65,7 @@ async def test_a_canary_that_does_not_open_is_noticed() -> None:
             stranger = other.active(key.line)
             canary = Sealer(other, "default").canary(stranger)
             await stores.keys.insert(KeyRecord(key.line, key.version, key.fingerprint, canary, 0))
-        assert len(await mismatches(stores.keys, keyring, Sealer(keyring, "default"))) == 2
+        assert len(await mismatches(stores, keyring, Sealer(keyring, "default"))) == len(LINES)
 
 
 async def test_another_tenant_does_not_open_the_canary() -> None:
@@ -69,21 +73,110 @@ async def test_another_tenant_does_not_open_the_canary() -> None:
     async with open_stores("memory:", None, 1) as stores:
         keyring = new_keyring(0)
         await _written_with(stores, keyring)
-        assert await mismatches(stores.keys, keyring, Sealer(keyring, "other"))
+        assert await mismatches(stores, keyring, Sealer(keyring, "other"))
 
 
-async def test_a_disabled_version_that_rows_need_is_noticed() -> None:
-    """Rows under a version that opens nothing would be unreadable: say so at start."""
+def _rotated(keyring: Keyring, line: str, state: KeyState = KeyState.DISABLED) -> Keyring:
+    """Return the keyring with a new active version of a line and the old one in another state."""
+    successor = KeyVersion(line, 2, KeyState.ACTIVE, 0, os.urandom(32))
+    return _with(keyring, replace(keyring.active(line), state=state), successor)
+
+
+async def _a_profile(stores: Stores) -> None:
+    await stores.profiles.insert([a_new_profile()], NOW)
+
+
+async def _a_session(stores: Stores) -> None:
+    await stores.sessions.insert(a_session(), 0, "refuse", NOW)
+
+
+async def _an_answer_to_a_profile(stores: Stores) -> None:
+    await stores.profiles.insert([a_new_profile(key_version=2)], NOW, Keeper())
+
+
+async def _an_answer_to_a_session(stores: Stores) -> None:
+    await stores.sessions.insert(a_session(key_version=2), 0, "refuse", NOW, Keeper())
+
+
+NEEDS: dict[str, Callable[[Stores], Awaitable[None]]] = {
+    "profiles": _a_profile,
+    "profile_answers": _an_answer_to_a_profile,
+    "sessions": _a_session,
+    "session_answers": _an_answer_to_a_session,
+}
+
+
+@pytest.mark.parametrize("name", NEEDS)
+async def test_a_disabled_version_that_rows_need_is_noticed(name: str) -> None:
+    """Rows of any store under a version that opens nothing would be unreadable: say so at start, and the way out."""
     async with open_stores("memory:", None, 1) as stores:
         keyring = new_keyring(0)
         await _written_with(stores, keyring)
-        first = keyring.active("data")
-        rotated = _with(
-            keyring,
-            replace(first, state=KeyState.DISABLED),
-            KeyVersion("data", 2, KeyState.ACTIVE, 0, os.urandom(32)),
-        )
-        assert await mismatches(stores.keys, rotated, Sealer(rotated, "default")) == []
+        rotated = _rotated(keyring, "data")
+        await _written_with(stores, rotated)  # nothing needs the old version so far
+        await NEEDS[name](stores)
+
+        (sentence,) = await mismatches(stores, rotated, Sealer(rotated, "default"))
+        assert "key version 1 of line 'data', which is disabled" in sentence
+        assert "tokenvault keys enable data 1" in sentence
+
+
+@pytest.mark.parametrize("name", NEEDS)
+async def test_rows_that_are_set_aside_need_no_version(name: str) -> None:
+    """That they do not open is known; one more row that is not set aside is trouble again."""
+    async with open_stores("memory:", None, 1) as stores:
+        keyring = new_keyring(0)
+        await _written_with(stores, keyring)
+        rotated = _rotated(keyring, "data")
+        await _written_with(stores, rotated)
+        await NEEDS[name](stores)
+        (row,) = await sealed(stores, name).page(None, 9, 1)
+        await sealed(stores, name).set_aside(row, "box_tampered", NOW)
+
+        assert await mismatches(stores, rotated, Sealer(rotated, "default")) == []
+        await NEEDS[name](stores)
+        assert len(await mismatches(stores, rotated, Sealer(rotated, "default"))) == 1
+
+
+async def test_tags_of_a_disabled_version_are_no_trouble() -> None:
+    """Nobody looks for them: a rotation of the index line leaves them for a moment."""
+    async with open_stores("memory:", None, 1) as stores:
+        keyring = new_keyring(0)
+        await _written_with(stores, keyring)
+        await stores.profiles.insert([a_new_profile(a_tag("ann@example.org"))], NOW)
+        rotated = _rotated(keyring, "index")
+        await _written_with(stores, rotated)
+
+        assert await mismatches(stores, rotated, Sealer(rotated, "default")) == []
+
+
+async def test_rows_under_a_version_that_nobody_knows_are_noticed() -> None:
+    """Neither the keyring nor the database ever had it: the database is not this keyring's."""
+    async with open_stores("memory:", None, 1) as stores:
+        keyring = new_keyring(0)
+        await _written_with(stores, keyring)
+        await stores.profiles.insert([a_new_profile(a_tag("ann@example.org", version=8), key_version=9)], NOW)
+
+        trouble = await mismatches(stores, keyring, Sealer(keyring, "default"))
+        assert ["key version 9 of line 'data'" in sentence for sentence in trouble] == [True, False]
+        assert ["key version 8 of line 'index'" in sentence for sentence in trouble] == [False, True]
+
+
+async def test_a_destroyed_version_comes_not_back() -> None:
+    """A keyring from before the destruction is an old copy, and refused; the tombstone beside it is not."""
+    async with open_stores("memory:", None, 1) as stores:
+        keyring = new_keyring(0)
+        await _written_with(stores, keyring)
+        before = _rotated(keyring, "data")
+        await _written_with(stores, before)
+        after = before.moved("data", 1, KeyState.DESTROYED)
+        for record in await stores.keys.known():
+            if (record.line, record.version) == ("data", 1):
+                await stores.keys.update(msgspec.structs.replace(record, destroyed_at=NOW))
+
+        with pytest.raises(KeyringError, match="version 1 of line 'data', which was destroyed"):
+            await _written_with(stores, before)
+        await _written_with(stores, after)
 
 
 async def test_a_refused_keyring_writes_nothing() -> None:

@@ -75,6 +75,10 @@ class SessionStore(AnswerStore, Protocol):
         """Close the person's epoch for good and delete the person's sessions, in one transaction."""
         ...
 
+    async def closed(self, after: str, limit: int) -> list[str]:
+        """Return up to ``limit`` user tokens behind ``after`` ("": from the first) whose epoch is closed, in order."""
+        ...
+
     async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
         """Return the person's sessions that are alive at ``now``, the newest first."""
         ...

@@ -247,16 +247,29 @@ class OpenedSession(SessionAnswer):
     session_id = fields.String(required=True, metadata={"example": SESSION_ID_EXAMPLE})
 
 
+class ListedSession(SessionAnswer):
+    """A live session in a list."""
+
+    claims = JsonObject(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "null where they cannot be opened; ask the operator. The session can be ended.",
+            "example": CLAIMS_EXAMPLE,
+        },
+    )
+
+
 class SessionList(Schema):
     """A person's live sessions, the newest first."""
 
-    sessions = fields.List(fields.Nested(SessionAnswer), required=True)
+    sessions = fields.List(fields.Nested(ListedSession), required=True)
 
 
 class Export(OpenedProfile):
     """All that is held about a person."""
 
-    sessions = fields.List(fields.Nested(SessionAnswer), required=True)
+    sessions = fields.List(fields.Nested(ListedSession), required=True)
 
 
 class Problem(Schema):

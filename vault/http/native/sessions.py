@@ -83,7 +83,7 @@ def present_session(view: SessionView, caller: Caller) -> dict[str, Any]:
     claims: Any = view.claims
     if caller.claims is not None:
         shown = msgspec.json.decode(view.claims)
-        claims = {name: shown[name] for name in shown if name in caller.claims}
+        claims = shown and {name: shown[name] for name in shown if name in caller.claims}
     return {
         "user_token": view.user_token,
         "claims": claims,

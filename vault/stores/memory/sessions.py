@@ -111,6 +111,11 @@ class MemorySessions(MemoryAnswers):
         self.epochs[user_token] = _CLOSED
         self._drop_all_of(user_token)
 
+    async def closed(self, after: str, limit: int) -> list[str]:
+        """Sort the closed."""
+        closed = (token for token, epoch in self.epochs.items() if epoch == _CLOSED and token > after)
+        return sorted(closed)[:limit]
+
     async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
         """Scan for the person's sessions."""
         live = sorted(self._live_of(user_token, now), key=lambda row: row.created_at, reverse=True)

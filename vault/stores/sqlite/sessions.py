@@ -208,6 +208,15 @@ class SqliteSessions(SqliteAnswers):
 
         await self._database.writer.run(work)
 
+    async def closed(self, after: str, limit: int) -> list[str]:
+        """Read along the primary key."""
+        rows = await self._database.all(
+            "SELECT user_token FROM epochs WHERE closed_at IS NOT NULL AND user_token > ?"
+            " ORDER BY user_token LIMIT ?",
+            (after, limit),
+        )
+        return [token for (token,) in rows]
+
     async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
         """Read by the index on person."""
         rows = await self._database.all(
