@@ -59,10 +59,12 @@ class Session:
 
 @dataclass(slots=True)
 class Book:
-    """All of it. ``failures`` are sentences: the proof holds if there is none."""
+    """All of it: who is alive, or may be, and who is gone for good. ``failures`` are sentences: the proof holds if there is none."""
 
     people: list[Person] = field(default_factory=list)
+    gone_people: list[Person] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
+    gone_sessions: list[Session] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     slowest: float = 0.0

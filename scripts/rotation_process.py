@@ -143,7 +143,11 @@ Watch = Callable[[int], Awaitable[None]]
 
 
 async def keys(
-    data: Path, *arguments: str, kill_at: float | None = None, patience: float = PATIENCE, watch: Watch | None = None
+    data: Path,
+    *arguments: str,
+    kill_at: float | None = None,
+    patience: float = PATIENCE,
+    watch: Watch | None = None,
 ) -> Run:
     """Run ``tokenvault keys ... --json`` as a process; ``kill_at`` is in seconds after its start.
 

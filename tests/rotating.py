@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aiohttp.test_utils import TestClient, TestServer
+
 from tests.clock import FakeClock
 from vault import wiring
 from vault.config import Config
 from vault.crypto.keyring import Keyring, KeyState
 from vault.crypto.keyring_file import KeyringFile
 from vault.crypto.sealer import Sealer
+from vault.http.app import make_app
+from vault.idempotency import Attempt, attempt
 from vault.installation import Vault
 from vault.key_desk import KeyDesk, Manner, open_desk
 from vault.key_watch import KeyWatch
 from vault.keys import check_in
 from vault.ports import Stores
+from vault.sessions import Wanted
 
 #: The two lines whose versions rows depend on.
 LINES_OF_ROWS = ("data", "index")
@@ -43,6 +48,31 @@ async def process(data: Path, clock: FakeClock, config: Config | None = None) ->
         watch = KeyWatch(opened.file, keyring, sealer, stores.keys, stores.processes, clock)
         vault = wiring.assemble(config, wiring.DEFAULT_TENANT, clock, opened, watch)
         yield Process(vault, watch, stores, keyring)
+
+
+@asynccontextmanager
+async def client_of(serving: Process) -> AsyncIterator[TestClient[Any, Any]]:
+    """Yield a client of this process that may do everything."""
+    text, _ = await serving.vault.access.create("test", {"admin"})
+    headers = {"Authorization": f"Bearer {text}"}
+    async with TestClient(TestServer(make_app(serving.vault)), headers=headers) as client:
+        yield client
+
+
+async def take_in(serving: Process, count: int) -> list[str]:
+    """Keep people and a session of each, asked for with an Idempotency-Key: a row or more in every store."""
+    tokens = []
+    for number in range(count):
+        content = {"email": f"person{number}@example.org", "city": "London"}
+        token = (await serving.vault.profiles.create(content, attempt=_attempt(content["email"]))).token
+        wanted = Wanted(token, {"role": "reader"})
+        await serving.vault.sessions.open(wanted, _attempt(token))
+        tokens.append(token)
+    return tokens
+
+
+def _attempt(key: str) -> Attempt:
+    return attempt(bytes(32), "a call", key, key.encode())
 
 
 def desk(data: Path, clock: FakeClock, manner: Manner | None = None) -> AbstractAsyncContextManager[KeyDesk]:

@@ -234,6 +234,8 @@ async def exceptions(
         other.write_bytes(base64.b64encode(key) if key else (data / "unlock.key").read_bytes())
         return wiring.keyring_of(ring.parent, config)
 
+    # Undamaged, both are read: what is refused below is refused for its damage.
+    assert len(list(keyring_in(plain).read())) == len(list(keyring_in(sealed).read()))
     refusals: list[Callable[[], Any]] = [
         lambda: vault.profiles.create(ADA),
         lambda: vault.profiles.create({"phone": [ADA["phone"]]}),

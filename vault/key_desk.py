@@ -22,6 +22,7 @@ from vault.reindex import Reindex
 from vault.retirement import Retirement
 from vault.rotation import Rotations
 from vault.sweep import Sweep
+from vault.walk import Walk
 from vault.wiring import DEFAULT_TENANT, assemble, open_files
 
 
@@ -80,11 +81,11 @@ async def open_desk(
         custody = Custody(opened.file, keyring, sealer, stores, clock)
         watch = KeyWatch(opened.file, keyring, sealer, stores.keys, stores.processes, clock)
         vault = assemble(config, tenant, clock, opened, watch)
-        pace = Pace(clock, manner.batch, manner.rate, manner.until)
+        walk = Walk(Pace(clock, manner.batch, manner.rate, manner.until), progress, custody.renew)
         index = BlindIndex(keyring, tenant, config.profiles.default_region)
-        sweep = Sweep(stores.sealed, sealer, clock, pace, progress, custody.renew)
+        sweep = Sweep(stores.sealed, sealer, clock, walk)
         boxes = next(store for store in stores.sealed if store.name == "profiles")
-        reindex = Reindex(stores.profiles, boxes, sealer, index, clock, pace, progress, custody.renew)
+        reindex = Reindex(stores.profiles, boxes, sealer, index, clock, walk)
         rotations = Rotations(custody, stores, sweep, reindex, clock, progress, manner.patience)
         cool_down = config.keyring.cool_down if manner.cool_down is None else manner.cool_down
         yield KeyDesk(

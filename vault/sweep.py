@@ -4,10 +4,10 @@ Each row is compared and swapped, so a concurrent writer always wins; each batch
 does not open is set aside with its cause and never stops the sweep.
 """
 
+import asyncio
 import hashlib
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vault.clock import Clock
@@ -15,15 +15,12 @@ from vault.crypto import box
 from vault.crypto.derive import length_prefixed
 from vault.crypto.sealer import Sealer
 from vault.errors import BoxError
-from vault.pace import Pace
 from vault.ports import SealedStore
-from vault.progress import Progress
 from vault.records import SealedRow
+from vault.walk import Walk
 
 #: Passes over a version's rows until none is left. A second is needed only if a row moved behind the cursor.
 PASSES = 20
-
-Beat = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -44,31 +41,21 @@ class Verdict:
 
 
 class Sweep:
-    """Sweeps one vault's boxes. ``beat`` is awaited after each batch: the sign of life of a claim."""
+    """Sweeps one vault's boxes."""
 
-    def __init__(
-        self,
-        stores: Sequence[SealedStore],
-        sealer: Sealer,
-        clock: Clock,
-        pace: Pace,
-        progress: Progress,
-        beat: Beat,
-    ) -> None:
+    def __init__(self, stores: Sequence[SealedStore], sealer: Sealer, clock: Clock, walk: Walk) -> None:
         self._stores = stores
         self._sealer = sealer
         self._clock = clock
-        self._pace = pace
-        self._progress = progress
-        self._beat = beat
+        self._walk = walk
 
     async def plan(self) -> dict[str, Findings]:
         """Open every row of every store and change nothing."""
         found = {store.name: Findings() for store in self._stores}
-        self._progress.begin("opening every row", await self._count())
+        self._walk.begin("opening every row", await self._count())
         for store in self._stores:
             findings = found[store.name]
-            async for rows in self._pages(store, None):
+            async for rows in self._walk.pages(store):
                 for row in rows:
                     try:
                         self._sealer.open(store.purpose, row.name, row.box)
@@ -84,12 +71,11 @@ class Sweep:
         ``sealer`` may be one whose keyring still opens what the vault's does not any more.
         """
         moved = {store.name: 0 for store in self._stores}
-        self._progress.begin("re-sealing", await self._count(versions))
+        self._walk.begin("re-sealing", await self._count(versions))
         for version in versions:
             for store in self._stores:
                 for _ in range(PASSES):
-                    async for rows in self._pages(store, version):
-                        moved[store.name] += await self._reseal(store, rows, sealer or self._sealer)
+                    moved[store.name] += await self._pass(store, version, sealer or self._sealer)
                     if not await self._left(store, version):
                         break
         return moved
@@ -101,9 +87,9 @@ class Sweep:
         """
         opened = {store.name: 0 for store in self._stores}
         digest, moved = hashlib.blake2b(digest_size=32), 0
-        self._progress.begin("verifying", await self._count())
+        self._walk.begin("verifying", await self._count())
         for store in self._stores:
-            async for rows in self._pages(store, None):
+            async for rows in self._walk.pages(store):
                 stragglers = []
                 for row in rows:
                     try:
@@ -136,7 +122,26 @@ class Sweep:
         await store.take_back(name)
         return None
 
+    async def _pass(self, store: SealedStore, version: int, sealer: Sealer) -> int:
+        """Re-seal a version's rows once over. While a batch waits for the disk, the next is being sealed."""
+        moved = 0
+        swapping: asyncio.Task[int] | None = None
+        try:
+            async for rows in self._walk.pages(store, version):
+                swaps = await self._renewed(store, rows, sealer)
+                moved += await swapping if swapping else 0
+                swapping = asyncio.create_task(store.swap(swaps))
+        finally:
+            moved += await swapping if swapping else 0
+        return moved
+
     async def _reseal(self, store: SealedStore, rows: Sequence[SealedRow], sealer: Sealer) -> int:
+        return await store.swap(await self._renewed(store, rows, sealer))
+
+    async def _renewed(
+        self, store: SealedStore, rows: Sequence[SealedRow], sealer: Sealer
+    ) -> list[tuple[SealedRow, bytes, int]]:
+        """Return each row with its new box and key version; set aside what does not open."""
         swaps = []
         for row in rows:
             try:
@@ -145,21 +150,7 @@ class Sweep:
                 await store.set_aside(row, error.code, self._clock.now())
             else:
                 swaps.append((row, renewed.box, renewed.key_version))
-        return await store.swap(swaps) if swaps else 0
-
-    async def _pages(self, store: SealedStore, version: int | None) -> AsyncIterator[list[SealedRow]]:
-        """Walk over a store's rows in batches, at the pace that was asked for."""
-        after: int | bytes | None = None
-        while True:
-            began_at = time.monotonic()
-            rows = await store.page(after, self._pace.batch, version)
-            if not rows:
-                return
-            yield rows
-            after = rows[-1].cursor
-            self._progress.advance(len(rows))
-            await self._beat()
-            await self._pace.rest(len(rows), time.monotonic() - began_at)
+        return swaps
 
     async def _left(self, store: SealedStore, version: int) -> int:
         aside = sum(n for (v, _), n in (await store.set_aside_census()).items() if v == version)

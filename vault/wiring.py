@@ -180,7 +180,9 @@ def is_new(config: Config, folder: Path) -> bool:
 def is_fresh(folder: Path) -> bool:
     """Whether nothing is in the folder but what an interrupted ``initialise`` may have left."""
     return not folder.exists() or all(
-        entry.name.startswith(DATABASES) or entry.name.endswith(".json.new") or entry.name == "lost+found"
+        entry.name.startswith((*DATABASES, "unlock.key"))
+        or entry.name.endswith((".json.new", ".json.lock"))
+        or entry.name == "lost+found"
         for entry in folder.iterdir()
     )
 

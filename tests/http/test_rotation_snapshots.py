@@ -4,21 +4,18 @@ The first table takes the keyrings alone, as if nobody moved a row: it says what
 The second is the rotation as it is done, by the operator's own desk: there, nothing may ever go amiss.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from tests.clock import FakeClock
 from tests.http.conversation import ADA, Client, Scene, answer, current, sign_in
-from tests.rotating import LINES_OF_ROWS, Process, desk, keyring_file, keyring_of, process, states
+from tests.rotating import LINES_OF_ROWS, client_of, desk, keyring_file, keyring_of, process, states
 from vault.config import Config
 from vault.crypto.keyring import Keyring, KeyState
-from vault.http.app import make_app
 from vault.http.native.operation import PREFIX
 
 OLD_ONLY, OLD_ACTIVE, NEW_ACTIVE, OLD_DISABLED = range(4)
@@ -112,9 +109,9 @@ async def test_a_key_is_good_for_what_its_state_says(
     earlier, later = sorted((writer, reader))  # a database that knows the new key refuses to start without it
     async with process(data, clock, configs[earlier]) as one, process(data, clock, configs[later]) as two:
         writes, reads = (one, two) if writer == earlier else (two, one)
-        async with talking_to(writes) as client:
+        async with client_of(writes) as client:
             scene = await sign_in(client)
-        async with talking_to(reads) as client:
+        async with client_of(reads) as client:
             assert Seen(*[await ask(client, scene) for ask in QUESTIONS]) == seen
 
 
@@ -131,7 +128,7 @@ async def test_no_request_fails_because_of_a_rotation(
     async with AsyncExitStack() as stack:
         readers = [await stack.enter_async_context(process(data, clock)) for _ in QUESTIONS]
         await _go(data, clock, began, writer)
-        async with process(data, clock) as awake, talking_to(awake) as client:
+        async with process(data, clock) as awake, client_of(awake) as client:
             scene = await sign_in(client)
         await _go(data, clock, writer, max(writer, reader))
         seen = []
@@ -140,7 +137,7 @@ async def test_no_request_fails_because_of_a_rotation(
                 assert await one.watch.refresh()
             for line in LINES_OF_ROWS:
                 assert states(one.keyring, line) == STATES[reader]
-            async with talking_to(one) as client:
+            async with client_of(one) as client:
                 seen.append(await ask(client, scene))
         assert Seen(*seen) == ALL_IS_WELL
 
@@ -182,15 +179,6 @@ async def _go(data: Path, clock: FakeClock, stage: int, to: int) -> None:
                     assert (await operator.rotations.rotate(line)).left == []
         for line in LINES_OF_ROWS:
             assert states(keyring_of(data), line) == STATES[reached]
-
-
-@asynccontextmanager
-async def talking_to(serving: Process) -> AsyncIterator[Client]:
-    """Yield a client of this process that may do everything."""
-    text, _ = await serving.vault.access.create("test", {"admin"})
-    headers = {"Authorization": f"Bearer {text}"}
-    async with TestClient(TestServer(make_app(serving.vault)), headers=headers) as client:
-        yield client
 
 
 async def profile_of(client: Client, scene: Scene) -> str:

@@ -1,10 +1,12 @@
 """The keyring at rest: sealed, replaced whole, never by two at once, never quoted."""
 
 import base64
+import fcntl
 import json
 import multiprocessing
 import os
 import pickle
+import queue
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +186,36 @@ def test_of_many_writers_at_once_one_wins(path: Path, file: KeyringFile) -> None
         writer.join(30)
     assert outcomes == ["refused", "refused", "refused", "written"]
     assert json.loads(path.read_bytes())["generation"] == 2
+
+
+def _late(path: Path, told: Any) -> None:
+    file = KeyringFile(path, OLD)
+    keyring = file.read()
+    told.put("read")
+    try:
+        file.write(keyring)
+        told.put("written")
+    except KeyringError:
+        told.put("refused")
+
+
+def test_a_writer_waits_for_the_lock_before_it_compares(path: Path, file: KeyringFile) -> None:
+    """What changed while it waited is noticed: the check and the write are one."""
+    context = multiprocessing.get_context("spawn")
+    told = context.Queue()
+    with path.with_name("keyring.json.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        writer = context.Process(target=_late, args=(path, told))
+        writer.start()
+        assert told.get(timeout=60) == "read"
+        with pytest.raises(queue.Empty):  # it waits: half a second is long for a write of 1 KB
+            told.get(timeout=0.5)
+        other = path.with_name("other.json")
+        KeyringFile(other, OLD).create(new_keyring(2))
+        other.rename(path)
+    assert told.get(timeout=60) == "refused"
+    writer.join(30)
+    assert {key.created_at for key in keys_of(path)} == {2}
 
 
 def test_who_has_not_read_does_not_write(path: Path, file: KeyringFile) -> None:

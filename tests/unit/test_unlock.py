@@ -450,3 +450,17 @@ def test_a_key_file_behind_a_link_is_changed_where_it_lies(place: Path, keyring:
     changing.renew(keyring, "file:unlock.key", place)
     assert (place / "unlock.key").is_symlink()
     assert opens(keyring, "file:credentials/real.key")
+
+
+def test_a_fresh_key_that_was_lost_half_way_is_made_again(place: Path, keyring: Path) -> None:
+    """Sealed to old and new, and the new file is gone: the old one stays until another new one is there."""
+    file = KeyringFile(keyring, open_unlock("file:unlock.key", place))
+    file.read()
+    leaving = [msgspec.structs.replace(slot, leaving=True) for slot in file.slots]
+    prepare("file:lost.key", place)
+    file.rewrap([open_unlock("file:lost.key", place)], keep=leaving)
+    change = changing.renew(keyring, "file:unlock.key", place)
+    assert "interrupted is finished" in change.sentence
+    assert opens(keyring, "file:unlock.key")
+    assert not opens(keyring, "env:THE_KEY")
+    assert (place / "unlock.key").read_text().strip() != BASE64

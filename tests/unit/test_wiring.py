@@ -7,6 +7,7 @@ import pytest
 
 from vault import wiring
 from vault.config import Config, Keyring, Storage
+from vault.crypto import unlock_key
 from vault.errors import AlreadyInitialised, ConfigError, KeyringError
 
 
@@ -37,16 +38,30 @@ async def test_a_lost_keyring_is_not_made_anew(tmp_path: Path) -> None:
     assert not (data / "keyring.json").exists()
 
 
-async def test_an_interrupted_start_can_be_repeated(tmp_path: Path) -> None:
+LEFT = {
+    "before the unlock key": ("vault.db",),
+    "amid the unlock key": ("vault.db", "sessions.db", "unlock.key.draft"),
+    "after the unlock key": ("vault.db", "sessions.db", "unlock.key"),
+    "amid the keyring": ("vault.db", "sessions.db", "unlock.key", "keyring.json.lock", "keyring.json.new"),
+}
+
+
+@pytest.mark.parametrize("left", LEFT.values(), ids=LEFT)
+async def test_an_interrupted_start_can_be_repeated(left: tuple[str, ...], tmp_path: Path) -> None:
     """Killed after the databases were made and before the keyring was: the next start goes on from there."""
     config, data = Config(), tmp_path / "data"
-    await wiring.initialise(config, data)
-    for path in data.iterdir():
-        path.unlink()
-    (data / "vault.db").touch(0o600)
-    (data / "keyring.json.new").write_text("half a key")
+    data.mkdir()
+    for name in left:
+        (data / name).touch(0o600)
+    if "unlock.key" in left:  # that is written whole or not at all
+        (data / "unlock.key").write_bytes(unlock_key.to_text(bytes(32)))
     assert (await wiring.initialise(config, data)).startswith("tvk_")
     assert await wiring.check(config, data) == []
+    if "unlock.key" in left:
+        assert (data / "unlock.key").read_bytes() == unlock_key.to_text(bytes(32))
+    assert {path.name for path in data.iterdir()} == {
+        "vault.db", "sessions.db", "keyring.json", "keyring.json.lock", "unlock.key"
+    }  # fmt: skip
 
 
 async def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:

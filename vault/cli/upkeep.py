@@ -19,8 +19,12 @@ def init(place: Place, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"access_key": key}))
         return
-    click.echo(f"Vault made in {place.data}. Keep a backup of {place.data / place.config.keyring.file}, and apart from")
-    click.echo(f"it of what unlocks it ({place.config.keyring.unlock}): without both nothing can ever be opened.")
+    click.echo(
+        f"Vault made in {place.data}. Keep a backup of {place.data / place.config.keyring.file}, and apart from"
+    )
+    click.echo(
+        f"it of what unlocks it ({place.config.keyring.unlock}): without both nothing can ever be opened."
+    )
     show_first_key(key)
 
 

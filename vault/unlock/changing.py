@@ -131,9 +131,8 @@ def _renew_key_file(keyring: _Keyring, held: KeyFile, dry_run: bool) -> Change:
         try:
             if not fresh.path.exists():
                 fresh.publish(secrets.token_bytes(KEY_BYTES))
-            fresh.draft.unlink(
-                missing_ok=True
-            )  # a second name of the same key, if the making was interrupted
+            # A second name of the same key, if the making of it was interrupted.
+            fresh.draft.unlink(missing_ok=True)
             if not _opened_by(fresh, file.slots):
                 others = [slot for slot in file.slots if slot != own]
                 leaving = msgspec.structs.replace(own, leaving=True)

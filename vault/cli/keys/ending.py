@@ -1,15 +1,17 @@
 """Commands that end a key: retire it, deal with its theft, check the certificate."""
 
 import json
+import math
 import os
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vault.cli.keys.rotation import at_desk, dry_option, json_option, one_line_option, paced
+from vault.cli.keys.rotation import at, at_desk, dry_option, json_option, one_line_option, paced
 from vault.cli.place import Place, fail, placed
 from vault.cli.times import shown
 from vault.compromise import Exposure
@@ -18,6 +20,13 @@ from vault.errors import CertificateRefused
 from vault.key_desk import KeyDesk, Manner
 from vault.progress import Progress
 from vault.retirement import Retired, write_certificate
+
+#: What the thief of a key can do with it.
+_MEANING = {
+    "data": "Whoever holds the key and a copy of the data opens these rows, and older boxes of them in any backup.",
+    "index": "Whoever holds the key and a copy of the data can try which e-mails, logins and phones are in it.",
+    "signing": "Whoever holds the key can sign certificates that nobody issued: doubt those that you did not keep.",
+}
 
 
 @click.command(epilog="Example: tokenvault keys retire --line data --version 1 --data ./data")
@@ -62,8 +71,8 @@ def retire(
         click.echo(json.dumps({**told, "certificate_file": str(path) if path else None}))
     elif path is None:
         click.echo(
-            f"version {version} of line {line} has no row now and rests; "
-            f"run the same command again in {retired.wait:,.0f} s to destroy it"
+            f"version {version} of line {line} has no row and rests: run the same command again in "
+            f"{timedelta(seconds=math.ceil(retired.wait))} (h:mm:ss) to destroy it"
         )
     else:
         click.echo(f"version {version} of line {line} is destroyed; certificate: {path}")
@@ -115,7 +124,9 @@ def compromise(
         exposure = await desk.compromise.compromise(line, version, end_sessions=end_sessions)
         return exposure, len(tokens)
 
-    exposure, listed = at_desk(place, work, Manner(batch, rate, until, patience), as_json=as_json)
+    # Without what undoes a step: nobody wants a stolen key back.
+    manner = Manner(batch, rate, until, patience)
+    exposure, listed = at_desk(place, work, manner, as_json=as_json, undo=False)
     report = exposure.rotation
     if as_json:
         told = {
@@ -125,11 +136,9 @@ def compromise(
         }
         click.echo(json.dumps({**told, "listed": listed, "dry_run": dry_run}))
     else:
-        rows = ", ".join(f"{count:,} {store}" for store, count in exposure.rows.items()) or "no rows"
-        click.echo(
-            f"exposed: {rows}, sealed since {shown(exposure.since)}: whoever holds key and a copy of the data"
-        )
-        click.echo("opens these, and older boxes of the same rows in any backup from that time.")
+        rows = ", ".join(f"{count:,} {store}" for store, count in exposure.rows.items() if count) or "no rows"
+        click.echo(f"exposed: {rows}, by a key made at {shown(exposure.since)}")
+        click.echo(_MEANING[line])
         if list_file:
             click.echo(f"the user tokens of {listed:,} profiles are in {list_file}")
         if dry_run:
@@ -139,10 +148,10 @@ def compromise(
         for sentence in report.left if report else ():
             click.echo(f"left: {sentence}")
         if not dry_run:
+            click.echo(f"next: tokenvault keys retire --line {line} --version {version}{at(place)}")
             click.echo(
-                f"next: tokenvault keys retire --line {line} --version {version}; change the unlock key too:"
+                f"and, if the keyring was stolen with what unlocks it: tokenvault keys rewrap{at(place)}"
             )
-            click.echo("tokenvault keys rewrap")
     sys.exit(1 if report and report.left else 0)
 
 
@@ -184,10 +193,10 @@ def _tell_retire_dry_run(place: Place, line: str, version: int, *, as_json: bool
     if as_json:
         click.echo(json.dumps({"dry_run": True, "line": line, "version": version, **told}))
         return
-    rows = ", ".join(f"{count:,} {store}" for store, count in told["rows"].items()) or "none"
-    click.echo(
-        f"version {version} of line {line} is {told['state']}; rows: {rows}; empty since: {told['empty_since']}"
-    )
+    rows = ", ".join(f"{count:,} {store}" for store, count in told["rows"].items() if count) or "none"
+    empty = told["empty_since"] or "not noted"
+    click.echo(f"version {version} of line {line} is {told['state']}; rows: {rows}; empty since: {empty}")
+    click.echo("nothing was changed")
 
 
 def _write_private(path: Path, tokens: list[str]) -> None:

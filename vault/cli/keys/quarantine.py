@@ -30,7 +30,10 @@ def list_notes(place: Place, *, as_json: bool) -> None:
             {"name": n.name, "key_version": n.row.key_version, "cause": n.cause, "advice": n.advice}
             for n in notes
         ]
-        click.echo(json.dumps(told))
+        click.echo(json.dumps({"quarantine": told}))
+        return
+    if not notes:
+        click.echo("nothing is in quarantine")
         return
     table = Table(Column("name", no_wrap=True), "key version", "cause", "what helps")
     for note in notes:

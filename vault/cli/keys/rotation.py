@@ -1,6 +1,7 @@
 """Commands that make, rotate and undo."""
 
 import json
+import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -65,17 +66,23 @@ def paced(command: Command) -> Command:
     return command
 
 
+def at(place: Place) -> str:
+    """Return the option that a command needs to find this vault; none for ./data."""
+    return "" if place.data == Path("data") else f" --data {shlex.quote(str(place.data))}"
+
+
 def at_desk(
     place: Place,
     work: Callable[[KeyDesk, Progress], Awaitable[Any]],
     manner: Manner | None = None,
     *,
     as_json: bool = False,
+    undo: bool = True,
 ) -> Any:
     """Open the desk, do the work under a progress bar, and return what came of it."""
 
     async def whole() -> Any:
-        with watching(as_json=as_json) as progress:
+        with watching(as_json=as_json, undo=undo, place=at(place)) as progress:
             async with open_desk(place.config, place.data, manner, progress=progress) as desk:
                 return await work(desk, progress)
 
@@ -105,7 +112,8 @@ def new(place: Place, *, line: str, as_json: bool, dry_run: bool) -> None:
     else:
         click.echo(f"version {made['version']} of line {line} is {made['state']}, {made['fingerprint']}")
         click.echo(
-            f"next: tokenvault keys rotate --line {line}   (undo: tokenvault keys disable {line} {made['version']})"
+            f"next: tokenvault keys rotate --line {line}{at(place)}   "
+            f"(undo: tokenvault keys disable {line} {made['version']}{at(place)})"
         )
 
 
@@ -171,7 +179,8 @@ def rehearse(
     """Rotate a copy of the vault: how long it takes, and what would not open. The vault itself is left alone."""
 
     async def work() -> Any:
-        with watching(as_json=as_json) as progress:
+        # Without what undoes a step: typed as told, it would go to the vault, and the copy is gone.
+        with watching(as_json=as_json, undo=False) as progress:
             manner = Manner(batch, rate, until, patience)
             return await rehearse_rotation(place.config, place.data, scratch, manner, progress, line)
 
@@ -182,8 +191,12 @@ def rehearse(
             json.dumps({**told, **_as_json(rehearsed.reports), "plan": _plan_json(rehearsed.findings)})
         )
     else:
+        _say_findings(rehearsed.findings)
         _say_reports(rehearsed.reports)
-        click.echo("the copy is removed; the vault itself was left alone")
+        click.echo(
+            f"copied {rehearsed.copied:,} bytes in {rehearsed.copy_seconds:.1f} s; the copy is removed, and the vault "
+            "itself was left alone"
+        )
     sys.exit(1 if any(report.left for report in rehearsed.reports) else 0)
 
 
@@ -247,13 +260,18 @@ def _tell_plan(findings: dict[str, Findings], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"plan": _plan_json(findings)}))
     else:
-        for store, found in findings.items():
-            click.echo(f"{store}: {sum(found.opened.values()):,} rows open")
-            for version, count in sorted(found.opened.items()):
-                click.echo(f"  version {version}: {count:,}")
-            for code, count in found.unopened.items():
-                click.echo(f"  do not open, {CAUSES[code][0]}: {count:,} ({CAUSES[code][1]})")
+        _say_findings(findings)
     sys.exit(1 if any(found.unopened for found in findings.values()) else 0)
+
+
+def _say_findings(findings: dict[str, Findings]) -> None:
+    for store, found in findings.items():
+        versions = ", ".join(f"{count:,} under version {v}" for v, count in sorted(found.opened.items()))
+        click.echo(
+            f"{store}: {versions or 'no rows'}" + (": all open" if versions and not found.unopened else "")
+        )
+        for code, count in found.unopened.items():
+            click.echo(f"  do not open, {CAUSES[code][0]}: {count:,} ({CAUSES[code][1]})")
 
 
 def _plan_json(findings: dict[str, Findings]) -> dict[str, Any]:
@@ -276,6 +294,8 @@ def _tell_dry_run(place: Place, line: str | None, *, as_json: bool) -> None:
         return
     for one, versions in counts.items():
         rows = sum(count for found in versions.values() for count in found.values())
-        click.echo(
-            f"would rotate line {one}: {rows:,} rows to re-seal or re-index, then disable the version before"
+        what = {"data": f"re-seal {rows:,} rows and ", "index": f"renew {rows:,} index tags and "}.get(
+            one, ""
         )
+        click.echo(f"would rotate line {one}: {what}disable the version before")
+    click.echo("nothing was changed")

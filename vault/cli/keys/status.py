@@ -26,7 +26,8 @@ def status(place: Place, *, as_json: bool) -> None:
     table = Table("line", "version", "state", "fingerprint", "age", "rows", "loaded by")
     for line, versions in found.lines.items():
         for one in versions:
-            rows = ", ".join(f"{count:,} {store}" for store, count in one.rows.items()) or "-"
+            rows = ", ".join(f"{count:,} {store}" for store, count in one.rows.items() if count)
+            rows = rows or ("none" if one.rows else "-")
             loaded = [
                 p for p in found.processes if p.versions.get(line, {}).get(str(one.version)) == one.state
             ]

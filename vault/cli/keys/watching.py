@@ -14,10 +14,14 @@ LINE_EVERY = 5.0
 
 
 class Watching:
-    """A ``vault.progress.Progress``. Steps go to standard output, or to standard error beside ``--json``."""
+    """A ``vault.progress.Progress``. Steps go to standard output, or to standard error beside ``--json``.
 
-    def __init__(self, bar: Progress | None, *, as_json: bool) -> None:
+    With ``undo`` a step tells the command that takes it back, and ``place`` is what that needs to find the vault.
+    """
+
+    def __init__(self, bar: Progress | None, *, as_json: bool, undo: bool, place: str) -> None:
         self._bar = bar
+        self._undo, self._place = undo, place
         self._task: TaskID | None = None
         self._to_stderr = as_json
         self._what, self._total, self._done = "", 0, 0
@@ -26,7 +30,8 @@ class Watching:
     def did(self, what: str, undo: str = "") -> None:
         """Say it."""
         self._end()
-        click.echo(f"- {what}" + (f"  (undo: {undo})" if undo else ""), err=self._to_stderr)
+        told = f"  (undo: {undo}{self._place})" if undo and self._undo else ""
+        click.echo(f"- {what}{told}", err=self._to_stderr)
 
     def begin(self, what: str, total: int) -> None:
         """Start a bar."""
@@ -56,14 +61,14 @@ class Watching:
 
 
 @contextmanager
-def watching(*, as_json: bool) -> Iterator[Watching]:
+def watching(*, as_json: bool, undo: bool = True, place: str = "") -> Iterator[Watching]:
     """Yield what shows the work; the bar is gone at the end."""
     if not sys.stderr.isatty():
-        yield Watching(None, as_json=as_json)
+        yield Watching(None, as_json=as_json, undo=undo, place=place)
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Watching(bar, as_json=as_json)
+        yield Watching(bar, as_json=as_json, undo=undo, place=place)
