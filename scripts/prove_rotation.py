@@ -67,10 +67,16 @@ def _show(proof: Proof, seed: int, console: Console) -> None:
 @click.option(
     "--profiles", type=click.IntRange(20), default=200, show_default=True, help="People at the start."
 )
+@click.option(
+    "--service-every", type=click.IntRange(1), default=8, show_default=True, metavar="ROUNDS",
+    help="Kill the service too in one of so many rounds.",
+)  # fmt: skip
 @click.option("--seed", type=int, help="Repeats the random choices of an earlier run, though not its timing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Use this new folder, and leave it there.")
-def main(rotations: int, profiles: int, seed: int | None, keep: Path | None, *, as_json: bool) -> None:
+def main(
+    rotations: int, profiles: int, service_every: int, seed: int | None, keep: Path | None, *, as_json: bool
+) -> None:
     """Kill rotations and the service beside them at random moments, and check that nothing was lost.
 
     Exit code 0: it holds. Files are made in the folder for temporary files (TMPDIR).
@@ -80,7 +86,7 @@ def main(rotations: int, profiles: int, seed: int | None, keep: Path | None, *, 
         keep.mkdir(mode=0o700, parents=True)
     place = nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory(prefix="tokenvault-proof-")
     with place as folder, _progress(rotations) as step:
-        proof = Proof(Path(folder), Book(), random.Random(seed))
+        proof = Proof(Path(folder), Book(), random.Random(seed), service_every)
         asyncio.run(proof.run(rotations, profiles, step))
     if as_json:
         told = {"seed": seed, "rotations": rotations, "profiles": profiles, **proof.as_json()}

@@ -59,7 +59,10 @@ class Session:
 
 @dataclass(slots=True)
 class Book:
-    """All of it: who is alive, or may be, and who is gone for good. ``failures`` are sentences: the proof holds if there is none."""
+    """All of it: who is alive, or may be, and who is gone for good.
+
+    ``failures`` are sentences: the proof holds if there is none.
+    """
 
     people: list[Person] = field(default_factory=list)
     gone_people: list[Person] = field(default_factory=list)

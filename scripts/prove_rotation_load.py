@@ -48,7 +48,7 @@ class Writer:
             (10, self._create), (4, self._create_one_of_two), (6, self._replay), (30, self._change),
             (8, self._duplicate_of_another), (6, self._duplicate_of_the_newest), (6, self._change_to_taken),
             (60 if len(self._people) > self._most else 1, self._erase),
-            (12, self._open_session), (10, self._sessions.change_claims), (8, self._sessions.renew),
+            (24, self._open_session), (10, self._sessions.change_claims), (8, self._sessions.renew),
             (9, self._sessions.revoke),
         ]  # fmt: skip
         ((_, step),) = self._chance.choices(steps, [weight for weight, _ in steps])

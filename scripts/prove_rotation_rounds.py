@@ -28,9 +28,6 @@ BATCHES = (2, 10, 100)
 #: Shares of the rotations that are killed: of the first run of a round, and of those that finish what it left.
 FIRST_KILLED, AGAIN_KILLED = 0.9, 0.3
 
-#: In every so many rounds the service is killed too.
-SERVICE_EVERY = 8
-
 #: Runs in a row that may say "run the same command again" before that counts as a failure.
 MOST_AGAIN = 5
 
@@ -42,15 +39,19 @@ TOGETHER = 8
 
 
 class Proof:
-    """One proof in one folder. ``kills`` tells how often a rotation was killed at which step."""
+    """One proof in one folder. ``kills`` tells how often a rotation was killed at which step.
 
-    def __init__(self, folder: Path, book: Book, chance: random.Random) -> None:
+    In one of ``service_every`` rounds the service is killed too.
+    """
+
+    def __init__(self, folder: Path, book: Book, chance: random.Random, service_every: int) -> None:
         self.book = book
         self.kills: Counter[str] = Counter()
         self.seconds = 0.0
         self._folder = folder
         self._data = folder / "data"
         self._chance = chance
+        self._service_every = service_every
         self._took: dict[tuple[str, ...], float] = {}
         self._began: dict[tuple[str, ...], float] = {}
         self._done = False
@@ -106,7 +107,7 @@ class Proof:
         rotation = self._rotate(
             line, self._chance.choice(BATCHES), killed=FIRST_KILLED, killed_again=AGAIN_KILLED
         )
-        if number % SERVICE_EVERY == SERVICE_EVERY - 1:
+        if number % self._service_every == self._service_every - 1:
             moment = self._chance.uniform(0, 1.5 * self._took[line])
             async with asyncio.TaskGroup() as both:
                 both.create_task(rotation)

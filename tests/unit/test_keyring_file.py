@@ -258,6 +258,18 @@ def test_a_running_process_survives_another_unlock_key(path: Path, file: Keyring
         keys_of(file.previous, OLD)
 
 
+def test_a_fresh_keyring_key_shuts_out_who_had_the_one_before(path: Path, file: KeyringFile) -> None:
+    """Whoever took the file with what unlocked it opens no later one; the keys stay the same."""
+    thief = KeyringFile(path, OLD)
+    keyring = thief.read()  # the thief has the keyring key
+    file.read()
+    file.rewrap([NEW], forget=True, fresh=True)
+    assert keys_of(path, NEW) == in_order(keyring)
+    for stolen in (thief, KeyringFile(file.previous, OLD)):
+        with pytest.raises(KeyringError, match="no slot for it"):
+            stolen.read()
+
+
 def test_several_sources_unlock_the_same_keys(path: Path, file: KeyringFile) -> None:
     """A slot for each, as in LUKS; one that is kept needs no unlocking."""
     keyring = file.read()

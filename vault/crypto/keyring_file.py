@@ -113,22 +113,35 @@ class KeyringFile:
             )
         self._replace(lambda _: keyring, keyring_key, self.slots, forget)
 
-    def rewrap(self, unlocks: Sequence[Unlock], *, keep: Sequence[Slot] = (), forget: bool = False) -> None:
+    def rewrap(
+        self,
+        unlocks: Sequence[Unlock],
+        *,
+        keep: Sequence[Slot] = (),
+        forget: bool = False,
+        fresh: bool = False,
+    ) -> None:
         """Replace the slots: the same keys under the same keyring key, with ``keep`` and a new slot for each unlock.
+
+        ``fresh`` takes another keyring key, which no slot in ``keep`` could open: for a keyring that was stolen
+        together with what unlocks it.
 
         Each new slot is opened before it is relied upon. A file of format 1 becomes one of format 2, and its plain
         text is kept nowhere. Raises ``KeyringError`` as ``write`` does.
         """
         self._require_read()
-        plain = self._keyring_key is None
-        keyring_key = self._keyring_key or secrets.token_bytes(KEY_BYTES)
+        held = self._keyring_key
+        keyring_key = secrets.token_bytes(KEY_BYTES) if held is None or fresh else held
         slots = [*keep, *(_proven(unlock, keyring_key) for unlock in unlocks)]
 
         def same(content: bytes) -> Keyring:
             parsed = self._parsed(content)
-            return keyring_text.unseal(parsed, keyring_key) if isinstance(parsed, Sealed) else parsed
+            if isinstance(parsed, Keyring):
+                return parsed
+            assert held is not None  # noqa: S101 - it opened these very bytes
+            return keyring_text.unseal(parsed, held)
 
-        self._replace(same, keyring_key, slots, forget or plain)
+        self._replace(same, keyring_key, slots, forget or held is None)
 
     def _require_read(self) -> None:
         if self._digest is None:

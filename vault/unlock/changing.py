@@ -61,6 +61,24 @@ def renew(path: Path, source: str, folder: Path, *, dry_run: bool = False) -> Ch
     return _change(keyring.file, "The keyring key is wrapped anew under the service's newest key.", dry_run)
 
 
+def take_fresh(path: Path, source: str, folder: Path, *, dry_run: bool = False) -> Change:
+    """Seal the keys under another keyring key, which this source alone unlocks; nothing is left of the one before.
+
+    For a keyring that was stolen together with what unlocks it: the thief could open later files too. Raises
+    ``KeyringError`` and ``ConfigError``.
+    """
+    keyring = _read(path, source, folder)
+    _require_sealed(keyring.file)
+    if not dry_run:
+        keyring.file.rewrap([keyring.unlock], forget=True, fresh=True)
+    return _change(
+        keyring.file,
+        f"The keys are sealed under another keyring key, which {_called(source)} alone unlocks. The keys themselves "
+        "are the same: rotate those that were stolen with the file.",
+        dry_run,
+    )
+
+
 def add(path: Path, source: str, to: str, folder: Path, *, dry_run: bool = False) -> Change:
     """Let another source unlock the keyring too. A key file that does not exist is made.
 
@@ -121,7 +139,10 @@ def _renew_key_file(keyring: _Keyring, held: KeyFile, dry_run: bool) -> Change:
     fresh = KeyFile(place.with_name(place.name + ".new"))
     own = keyring.own[0]
     begun = fresh.path.exists() or any(slot.leaving for slot in file.slots)
-    sentence = "The key file holds a fresh key, and the old one unlocks nothing any more."
+    sentence = (
+        "The key file holds a fresh key, and the old one unlocks nothing any more, nor do its recovery shares: make "
+        "new ones with 'tokenvault keys recovery split'."
+    )
     if begun:
         sentence = "The change that was interrupted is finished. " + sentence
     if dry_run:

@@ -24,21 +24,30 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 @click.command(epilog="Example: tokenvault keys rewrap --to aws-kms:alias/tokenvault --dry-run")
 @click.option("--to", metavar="SOURCE", help="Let this source unlock the keyring too (as in keyring.unlock).")
 @click.option("--only", metavar="SOURCE", help="Let nothing but this source unlock the keyring any more.")
+@click.option(
+    "--fresh", is_flag=True, help="Take another keyring key too: the keyring was stolen with what unlocks it."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @_as_json
 @placed
-def rewrap(place: Place, *, to: str | None, only: str | None, dry_run: bool, as_json: bool) -> None:
+def rewrap(
+    place: Place, *, to: str | None, only: str | None, fresh: bool, dry_run: bool, as_json: bool
+) -> None:
     """Change what unlocks the keyring: without options a fresh key in place, or the end of what was interrupted.
 
     The keys themselves stay as they are, and so do all rows. A keyring of format 1 is sealed.
     """
-    if to and only:
-        raise click.UsageError("--to adds a source and --only drops the others: one after the other.")
+    if bool(to) + bool(only) + fresh > 1:
+        raise click.UsageError(
+            "--to adds a source, --only drops the others, --fresh is for itself: one after the other."
+        )
     path, source = _keyring(place)
     if to:
         change = _told(lambda: changing.add(path, source, to, place.data, dry_run=dry_run))
     elif only:
         change = _told(lambda: changing.keep_only(path, source, only, place.data, dry_run=dry_run))
+    elif fresh:
+        change = _told(lambda: changing.take_fresh(path, source, place.data, dry_run=dry_run))
     else:
         change = _told(lambda: changing.renew(path, source, place.data, dry_run=dry_run))
     if as_json:
