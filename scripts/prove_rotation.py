@@ -34,7 +34,7 @@ def _progress(rounds: int) -> Iterator[Callable[[str], None]]:
         def line(text: str) -> None:
             nonlocal done
             if done % LINE_EVERY == 0 or done >= rounds:
-                console.print(f"round {done} of {rounds}: {text}", highlight=False)
+                console.print(f"round {done} of {rounds}: {text}", highlight=False, soft_wrap=True)
             done += 1
 
         yield line
@@ -58,7 +58,7 @@ def _show(proof: Proof, seed: int, console: Console) -> None:
     table.add_row("slowest request", f"{book.slowest * 1000:,.0f} ms")
     console.print(table)
     for sentence in book.failures:
-        console.print(f"FAILED: {sentence}", highlight=False)
+        console.print(f"FAILED: {sentence}", highlight=False, soft_wrap=True)
     console.print("It holds." if not book.failures else "It does not hold.")
 
 

@@ -111,11 +111,12 @@ async def serving(data: Path, log: Path) -> AsyncIterator[Service]:
 
 @dataclass(slots=True)
 class Run:
-    """One run of a command. ``steps`` are the lines it told, each with the seconds since the start.
+    """One run of a command. ``steps`` are the lines it told, each with the seconds since ``began_at``.
 
     ``code`` is negative for a run that was killed. ``told`` is what it printed as JSON.
     """
 
+    began_at: float = field(default_factory=time.monotonic)
     steps: list[tuple[float, str]] = field(default_factory=list)
     seconds: float = 0.0
     code: int = 0
@@ -154,7 +155,7 @@ async def keys(
     ``watch`` runs beside it with its process id, and is cancelled at its end. A run that takes longer than
     ``patience`` raises ``ClickException``.
     """
-    run, began_at = Run(), time.monotonic()
+    run = Run()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "vault", "keys", *arguments, "--json", "--data", str(data), cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=2**24,
@@ -162,12 +163,12 @@ async def keys(
     assert process.stdout  # noqa: S101 - it was started with pipes
     assert process.stderr  # noqa: S101
     watcher = asyncio.create_task(_watched(watch, process.pid))
-    steps = asyncio.create_task(_steps(process.stderr, run.steps, began_at))
+    steps = asyncio.create_task(_steps(process.stderr, run))
     output = asyncio.create_task(process.stdout.read())
     try:
         if kill_at is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), max(0.0, began_at + kill_at - time.monotonic()))
+                await asyncio.wait_for(process.wait(), max(0.0, run.began_at + kill_at - time.monotonic()))
             if process.returncode is None:
                 process.kill()
         await asyncio.wait_for(process.wait(), patience)
@@ -181,7 +182,7 @@ async def keys(
             process.kill()
             await process.wait()
         await asyncio.gather(watcher, steps, output, return_exceptions=True)
-    run.seconds = time.monotonic() - began_at
+    run.seconds = time.monotonic() - run.began_at
     run.code = process.returncode or 0
     if text and run.code >= 0:
         run.told = json.loads(text)
@@ -193,6 +194,6 @@ async def _watched(watch: Watch | None, pid: int) -> None:
         await watch(pid)
 
 
-async def _steps(stream: asyncio.StreamReader, steps: list[tuple[float, str]], began_at: float) -> None:
+async def _steps(stream: asyncio.StreamReader, run: Run) -> None:
     async for line in stream:
-        steps.append((time.monotonic() - began_at, line.decode().rstrip()))
+        run.steps.append((time.monotonic() - run.began_at, line.decode().rstrip()))

@@ -1,4 +1,4 @@
-"""A vault whose keys are being rotated: processes that follow the keyring only when told to, and the operator's desk."""
+"""A vault whose keys rotate: processes that look at the keyring only when told to, and the operator's desk."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -14,7 +14,6 @@ from vault import wiring
 from vault.config import Config
 from vault.crypto.keyring import Keyring, KeyState
 from vault.crypto.keyring_file import KeyringFile
-from vault.crypto.sealer import Sealer
 from vault.http.app import make_app
 from vault.idempotency import Attempt, attempt
 from vault.installation import Vault
@@ -23,6 +22,7 @@ from vault.key_watch import KeyWatch
 from vault.keys import check_in
 from vault.ports import Stores
 from vault.sessions import Wanted
+from vault.unlock import open_unlock
 
 #: The two lines whose versions rows depend on.
 LINES_OF_ROWS = ("data", "index")
@@ -90,7 +90,7 @@ def keyring_file(data: Path, keyring: Keyring, name: str = "keyring.json") -> No
     config = Config()
     path = data / name
     path.unlink(missing_ok=True)
-    KeyringFile(path, wiring.open_unlock(config.keyring.unlock, data)).create(keyring)
+    KeyringFile(path, open_unlock(config.keyring.unlock, data)).create(keyring)
 
 
 def states(keyring: Keyring, line: str) -> dict[int, KeyState]:
@@ -123,7 +123,11 @@ def boxes(data: Path) -> dict[str, list[int]]:
             " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND c.type = 'BLOB'",
         ):
             rows = select(path, f'SELECT "{column}" FROM "{table}"')  # noqa: S608 - names of the schema
-            versions = [int.from_bytes(value[1:5], "big") for (value,) in rows if value and len(value) > 61 and value[0] == 1]
+            versions = [
+                int.from_bytes(value[1:5], "big")
+                for (value,) in rows
+                if value and len(value) > 61 and value[0] == 1
+            ]
             if versions:
                 found[f"{path.stem}.{table}.{column}"] = sorted(versions)
     return found

@@ -92,7 +92,10 @@ def files_of(data: Path, moment: str) -> dict[str, bytes]:
 
 def keys_of(data: Path) -> dict[str, Secret]:
     """Return the unlock key, the keyring key that it unwraps, and the master keys that this one seals."""
-    file, unlocked = wiring.keyring_of(data, Config()), unlock_key.from_text((data / "unlock.key").read_bytes())
+    file, unlocked = (
+        wiring.keyring_of(data, Config()),
+        unlock_key.from_text((data / "unlock.key").read_bytes()),
+    )
     keyring = file.read()
     assert unlocked is not None
     return {
@@ -196,7 +199,8 @@ async def test_no_repr_shows_a_secret(vault: Vault, data: Path, config: Config) 
     assert profile_row is not None
     assert session_row is not None
     things = [
-        vault, config, file, *file.slots, unlock, keyring, *keyring, sealer, vault.profiles, vault.sessions, vault.access, caller, row, *known,
+        file, *file.slots, unlock, keyring, *keyring,
+        vault, config, sealer, vault.profiles, vault.sessions, vault.access, caller, row, *known,
         wanted, opened, opened.view, profile_row, session_row, sealed, parse(sealed.box), derived,
         attempt(caller.pepper, "POST /profiles", "an-idempotency-key", json.dumps(ADA).encode()),
         await vault.profiles.get(token), await vault.profiles.person(token), await vault.export(token),

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 from msgspec.structs import replace
 
 from vault.clock import Clock
@@ -190,7 +191,8 @@ class Custody:
         """
         deadline = asyncio.get_running_loop().time() + patience
         while True:
-            behind = [one for one in await self.processes() if one.generation < self._file.generation]
+            ours = self.keyring.states()
+            behind = [one for one in await self.processes() if msgspec.json.decode(one.versions) != ours]
             if not behind or asyncio.get_running_loop().time() >= deadline:
                 return behind
             waiting(len(behind))

@@ -80,7 +80,7 @@ async def key_status(custody: Custody, stores: Stores, clock: Clock, max_age: in
     ]
     journal = await stores.rotations.journal(20)
     claim = await stores.rotations.holder()
-    warnings = [*_old(lines, max_age), *_unfinished(lines, journal, claim), *_behind(lines, processes)]
+    warnings = [*_old(lines, max_age), *_unfinished(lines, journal, claim), *_behind(custody, processes)]
     if sum(quarantine.values()):
         warnings.append(
             f"{sum(quarantine.values())} rows do not open and are in quarantine: tokenvault keys quarantine list"
@@ -111,10 +111,9 @@ def _unfinished(
     ]
 
 
-def _behind(lines: dict[str, list[VersionStatus]], processes: list[ProcessStatus]) -> list[str]:
-    ours = {line: {str(one.version): one.state for one in versions} for line, versions in lines.items()}
+def _behind(custody: Custody, processes: list[ProcessStatus]) -> list[str]:
     return [
         f"Process {one.pid} on {one.host} has not loaded the keyring as it is now; its log says why."
         for one in processes
-        if {line: held for line, held in one.versions.items() if held} != {k: v for k, v in ours.items() if v}
+        if one.versions != custody.keyring.states()
     ]

@@ -75,9 +75,6 @@ class KeyWatch:
 
     async def report(self) -> None:
         """Tell the database which keyring this process has."""
-        versions: dict[str, dict[str, str]] = {}
-        for key in self._keyring:
-            versions.setdefault(key.line, {})[str(key.version)] = key.state
         await self._processes.report(
             ServingProcess(
                 self._id,
@@ -86,7 +83,7 @@ class KeyWatch:
                 self._started_at,
                 self._clock.now(),
                 self._generation,
-                msgspec.json.encode(versions).decode(),
+                msgspec.json.encode(self._keyring.states()).decode(),
             )
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,15 @@ from vault.clock import Clock
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.sealer import Sealed, Sealer
 from vault.erasure import Erasures
-from vault.errors import Conflict, Duplicate, Invalid, ProfileNotFound, RevisionMismatch, VaultError
+from vault.errors import (
+    Conflict,
+    Duplicate,
+    Invalid,
+    KeyringError,
+    ProfileNotFound,
+    RevisionMismatch,
+    VaultError,
+)
 from vault.idempotency import Answers, Attempt, Outcomes
 from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.personal_data import personal_strings
@@ -213,6 +222,10 @@ class Profiles:
         Raises ``ProfileNotFound``.
         """
         row = await self._store.find_by_tag(self._index.tags(field_name, value))
+        if row is None:
+            with suppress(KeyringError):  # the watch tells of it; the keys that are loaded go on
+                if await self._watch.refresh():  # slept through a rotation, and looked for tags that are gone
+                    row = await self._store.find_by_tag(self._index.tags(field_name, value))
         if row is None or not row.is_alive(self._clock.now()):
             raise ProfileNotFound
         return row.token

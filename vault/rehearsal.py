@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vault.clock import SystemClock
 from vault.config import Config
+from vault.errors import DataFolderError
 from vault.key_desk import Manner, open_desk
 from vault.progress import Progress
 from vault.rotation import Report, lines
@@ -37,7 +38,7 @@ async def rehearse(
     small. The copy is as secret as the vault: sealed boxes, and the keyring as sealed as it is.
     """
     clock = SystemClock()
-    copy = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=scratch or folder / os.pardir))  # mode 0700
+    copy = _new_folder(scratch, folder)
     try:
         began_at = clock.now()
         async with open_files(config, folder, DEFAULT_TENANT, clock) as opened:
@@ -53,6 +54,16 @@ async def rehearse(
         return Rehearsed(copied, copy_seconds, findings, reports)
     finally:
         shutil.rmtree(copy)
+
+
+def _new_folder(scratch: Path | None, folder: Path) -> Path:
+    place = scratch or folder.absolute().parent  # is there, also where the folder is not
+    try:
+        return Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=place))  # mode 0700
+    except OSError as error:
+        raise DataFolderError(
+            f"No copy can be made in {place}: {error.strerror}. Name a place with --scratch."
+        ) from None
 
 
 def _of_copy(config: Config, folder: Path) -> Config:

@@ -15,7 +15,7 @@ from vault.crypto.keyring import Keyring, new_keyring
 from vault.crypto.keyring_file import KeyringFile
 from vault.crypto.sealer import Sealer
 from vault.erasure import Erasures
-from vault.errors import AlreadyInitialised, ConfigError, DataFolderError, VaultError
+from vault.errors import AlreadyInitialised, ConfigError, DataFolderError, KeyringError, VaultError
 from vault.housekeeping import Housekeeping
 from vault.idempotency import Answers
 from vault.installation import Vault
@@ -51,7 +51,14 @@ async def open_vault(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_files(config, folder, tenant, clock))
-        await check_in(opened.stores, opened.keyring, opened.sealer, clock)
+        while True:
+            try:
+                await check_in(opened.stores, opened.keyring, opened.sealer, clock)
+                break
+            except KeyringError:
+                if opened.file is None or not opened.file.has_changed():
+                    raise
+                opened.keyring.become(opened.file.read())  # a rotation went on since it was read
         watch = KeyWatch(
             opened.file, opened.keyring, opened.sealer, opened.stores.keys, opened.stores.processes, clock
         )

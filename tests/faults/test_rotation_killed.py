@@ -6,8 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from click.testing import CliRunner
 from vault import wiring
 from vault.cli import main
 from vault.config import Config
+from vault.key_desk import open_desk
+from vault.ports import Stores
 from vault.profiles import NewContent
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "prove_rotation.py"
@@ -56,26 +58,49 @@ def test_help_has_an_example(tmp_path: Path) -> None:
     assert "Example: python scripts/prove_rotation.py" in done.stdout
 
 
+async def test_a_service_that_starts_while_keys_rotate_comes_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a rotation does between its look at the keyring and its look at the database is no damage."""
+    folder, open_stores = tmp_path / "data", wiring.open_stores
+    await three_people(folder)
+    rotated = []
+
+    @asynccontextmanager
+    async def meanwhile(*arguments: Any) -> AsyncIterator[Stores]:
+        monkeypatch.undo()
+        async with open_desk(Config(), folder) as desk:
+            rotated.extend([await desk.rotations.rotate(line) for line in ("data", "index")])
+        async with open_stores(*arguments) as stores:
+            yield stores
+
+    monkeypatch.setattr(wiring, "open_stores", meanwhile)
+    async with wiring.open_vault(Config(), folder) as vault:
+        token = await vault.profiles.lookup("email", "p1@example.org")
+        assert (await vault.profiles.get(token)).head.key_version == 2
+    assert [report.to_version for report in rotated] == [2, 2]
+
+
 class Damage(NamedTuple):
-    """What a broken rotation could leave, as a statement about vault.db, and what the proof must say of it."""
+    """What a broken rotation could leave, as a statement that makes it, and what the proof must say of it."""
 
     statement: str
     failure: str
 
 
 #: Bytes of a box under key version 7.
-OLD_BOX = "X'0100000007' || zeroblob(90)"
+OLD_BOX = bytes.fromhex("0100000007") + bytes(90)
 
 DAMAGES = {
     "a box under another version than its row says": Damage(
-        f"UPDATE profiles SET box = CAST({OLD_BOX} AS BLOB) WHERE id = 1", "a box under version 7 is in a row"
+        "UPDATE profiles SET box = :box WHERE id = 1", "a box under version 7 is in a row"
     ),
     "a row under an old version": Damage(
-        f"UPDATE profiles SET box = CAST({OLD_BOX} AS BLOB), key_version = 7 WHERE id = 1",
+        "UPDATE profiles SET box = :box, key_version = 7 WHERE id = 1",
         "1 boxes under version 7 are in vault.profiles.box",
     ),
     "a kept answer under an old version": Damage(
-        f"INSERT INTO answers VALUES (zeroblob(32), CAST({OLD_BOX} AS BLOB), 7, 1)",
+        "INSERT INTO answers VALUES (zeroblob(32), :box, 7, 1)",
         "1 boxes under version 7 are in vault.answers.box",
     ),
     "bytes that are no box": Damage(
@@ -137,7 +162,7 @@ def test_the_proof_can_fail(tmp_path: Path, proof: Any, damage: Damage) -> None:
     asyncio.run(three_people(folder))
     told = status(folder)
     with closing(sqlite3.connect(folder / "vault.db", isolation_level=None)) as connection:
-        assert connection.execute(damage.statement).rowcount
+        assert connection.execute(damage.statement, {"box": OLD_BOX}).rowcount
     book = proof.Book()
     proof.check_files(folder, told, book)
     assert any(damage.failure in sentence for sentence in book.failures), book.failures

@@ -1,6 +1,6 @@
 """What rotations elsewhere have done to the services beside them, by the public report: real processes throughout."""
 
-import os
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -55,7 +55,9 @@ def test_nothing_is_activated_before_every_process_has_the_key(tmp_path: Path) -
     key = run("init", "--data", data).stdout.split()[-1]
     shutil.copy(original, copy)
     with Program(data, tmp_path, environment={"VAULT_KEYRING__FILE": str(copy)}) as program:
-        _, made = call(program.url, "POST", "/api/v1/profiles", key, {"profile": {"email": "ada@example.org"}})
+        _, made = call(
+            program.url, "POST", "/api/v1/profiles", key, {"profile": {"email": "ada@example.org"}}
+        )
         _until(lambda: select(data / "vault.db", "SELECT pid FROM processes") == [(program.pid,)])
 
         behind = run("keys", "rotate", "--line", "data", "--patience", "0.2", "--data", data)
@@ -69,7 +71,7 @@ def test_nothing_is_activated_before_every_process_has_the_key(tmp_path: Path) -
             try:
                 while rotation.poll() is None:
                     shutil.copy(original, tmp_path / "draft")
-                    os.replace(tmp_path / "draft", copy)
+                    (tmp_path / "draft").replace(copy)
                     status, body = call(program.url, "GET", f"/api/v1/profiles/{made['token']}", key)
                     assert (status, body["profile"]) == (200, {"email": "ada@example.org"})
                 assert rotation.returncode == 0, rotation.stderr and rotation.stderr.read()
@@ -101,7 +103,8 @@ async def test_a_full_disk_stops_the_rotation_and_nothing_else(
         if way == "size":
             number += (data / "vault.db").stat().st_size
         command = ["keys", "rotate", "--line", "data", "--batch", "10", "--data", str(data)]
-        failed = subprocess.run(
+        failed = await asyncio.to_thread(
+            subprocess.run,
             [sys.executable, "-c", ON_A_FULL_DISK, way, str(number), *command],
             cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
@@ -114,7 +117,7 @@ async def test_a_full_disk_stops_the_rotation_and_nothing_else(
             assert (await vault.profiles.get(token)).content == people[n].content
             assert await vault.profiles.lookup("email", f"p{n}@example.org") == token
         await vault.profiles.create({"email": "new@example.org"})
-        finished = run(*command)
+        finished = await asyncio.to_thread(run, *command)
         assert finished.returncode == 0, finished.stderr
         assert boxes(data)["vault.profiles.box"] == [2] * 201
         assert (await vault.profiles.get(tokens[0])).content == people[0].content

@@ -4,6 +4,7 @@ The first table takes the keyrings alone, as if nobody moved a row: it says what
 The second is the rotation as it is done, by the operator's own desk: there, nothing may ever go amiss.
 """
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,7 @@ def test_no_pair_of_snapshots_is_forgotten() -> None:
 def _snapshots(first: Keyring) -> list[Keyring]:
     """Return the four keyrings, from the one that is there."""
     rings = [first]
+    step: Callable[[Keyring, str], Keyring]
     for step in (
         lambda ring, line: ring.added(line, 0),
         lambda ring, line: ring.moved(line, 2, KeyState.ACTIVE),

@@ -1,3 +1,4 @@
+import pytest
 from msgspec.structs import replace
 
 from tests.stores.rows import DAY, NOW, Keeper, a_key_record, a_new_profile, a_session, a_tag
@@ -10,10 +11,20 @@ def by_name(records: list[KeyRecord]) -> list[KeyRecord]:
     return sorted(records, key=lambda record: (record.line, record.version))
 
 
+FULL = {
+    "activated_at": NOW + 1,
+    "compromised_at": NOW + 2,
+    "empty_since": NOW + 3,
+    "destroyed_at": NOW + 4,
+    "certificate": '{"version": 1}',
+}
+
+
 async def test_every_version_ever_inserted_is_known(stores: Stores) -> None:
     """A version is its line and its number together, and every column comes back."""
     assert await stores.keys.known() == []
-    records = [a_key_record(line=line, version=n) for line in ("data", "index") for n in (1, 2)]
+    records = [a_key_record(line=line, version=n) for line in ("data", "index", "signing") for n in (1, 2)]
+    records.append(a_key_record(line="signing", version=3, **FULL))
     for record in records:
         await stores.keys.insert(record)
 
@@ -29,6 +40,42 @@ async def test_a_known_version_does_not_change(stores: Stores) -> None:
     await stores.keys.insert(replace(record, fingerprint="another", canary=b"another", created_at=NOW + 1))
 
     assert await stores.keys.known() == [record]
+
+
+@pytest.mark.parametrize("column", FULL)
+async def test_what_becomes_of_a_version_is_noted(column: str, stores: Stores) -> None:
+    """Each date and the certificate can be set and taken back; other versions stay as they are."""
+    record, *others = [
+        a_key_record(line=line, version=n) for line, n in (("data", 1), ("data", 2), ("index", 1))
+    ]
+    for each in (record, *others):
+        await stores.keys.insert(each)
+    noted = replace(record, **{column: FULL[column]})
+
+    await stores.keys.update(noted)
+    assert by_name(await stores.keys.known()) == [noted, *others]
+
+    await stores.keys.update(record)
+    assert by_name(await stores.keys.known()) == [record, *others]
+
+
+async def test_identity_proof_and_birth_are_never_updated(stores: Stores) -> None:
+    """Fingerprint and canary vouch for the key as it was first seen."""
+    record = a_key_record()
+    await stores.keys.insert(record)
+
+    await stores.keys.update(
+        replace(record, fingerprint="another", canary=b"another", created_at=NOW + 1, **FULL)
+    )
+
+    assert await stores.keys.known() == [replace(record, **FULL)]
+
+
+async def test_an_update_makes_nothing_known(stores: Stores) -> None:
+    """Of a version that was never inserted there is no proof."""
+    await stores.keys.update(a_key_record(**FULL))
+
+    assert await stores.keys.known() == []
 
 
 async def test_an_empty_vault_uses_no_version(stores: Stores) -> None:

@@ -292,7 +292,10 @@ async def test_a_look_up_after_a_swap_shows_the_new_box(stores: Stores) -> None:
 @pytest.mark.parametrize("change", ["swap", "discard"])
 async def test_another_process_sees_the_change_too(change: str, tmp_path: Path) -> None:
     """The sweep runs beside the service, whose kept rows go by the same counters."""
-    async with open_stores("sqlite:", tmp_path, 5) as serving, open_stores("sqlite:", tmp_path, 5) as sweeping:
+    async with (
+        open_stores("sqlite:", tmp_path, 5) as serving,
+        open_stores("sqlite:", tmp_path, 5) as sweeping,
+    ):
         row = await opened(serving.sessions, a_session())
         assert await serving.sessions.find(row.digest) == await serving.sessions.find(row.digest) == row
         store = sealed(sweeping, "sessions")

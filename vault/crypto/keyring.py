@@ -105,6 +105,10 @@ class Keyring:
     def __iter__(self) -> Iterator[KeyVersion]:
         return iter(self._keys.values())
 
+    def states(self) -> dict[str, dict[str, str]]:
+        """Return the state of each version, by line and version: what two processes compare."""
+        return {line: {str(key.version): key.state.value for key in self.of_line(line)} for line in LINES}
+
     def get(self, line: str, version: int) -> KeyVersion | None:
         """Return a key version, whatever its state."""
         return self._keys.get((line, version))

@@ -5,7 +5,6 @@ import math
 import os
 import sys
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +69,10 @@ def retire(
         told["certificate"] = json.loads(retired.certificate) if retired.certificate else None
         click.echo(json.dumps({**told, "certificate_file": str(path) if path else None}))
     elif path is None:
+        hours, minutes = divmod(math.ceil(retired.wait / 60), 60)
         click.echo(
-            f"version {version} of line {line} has no row and rests: run the same command again in "
-            f"{timedelta(seconds=math.ceil(retired.wait))} (h:mm:ss) to destroy it"
+            f"version {version} of line {line} has no row and rests: run the same command again in {hours} h "
+            f"{minutes} min to destroy it"
         )
     else:
         click.echo(f"version {version} of line {line} is destroyed; certificate: {path}")
@@ -116,12 +116,12 @@ def compromise(
         raise click.UsageError("--list is for keys of the line data, which seal profiles")
 
     async def work(desk: KeyDesk, _: Progress) -> tuple[Exposure, int]:
+        exposure = await desk.compromise.exposure(line, version)  # raises, before a file is made
         tokens = await desk.compromise.tokens(version) if list_file else []
         if list_file:
             _write_private(list_file, tokens)
-        if dry_run:
-            return await desk.compromise.exposure(line, version), len(tokens)
-        exposure = await desk.compromise.compromise(line, version, end_sessions=end_sessions)
+        if not dry_run:
+            exposure = await desk.compromise.compromise(line, version, end_sessions=end_sessions)
         return exposure, len(tokens)
 
     # Without what undoes a step: nobody wants a stolen key back.
@@ -149,9 +149,8 @@ def compromise(
             click.echo(f"left: {sentence}")
         if not dry_run:
             click.echo(f"next: tokenvault keys retire --line {line} --version {version}{at(place)}")
-            click.echo(
-                f"and, if the keyring was stolen with what unlocks it: tokenvault keys rewrap{at(place)}"
-            )
+            click.echo("and, if the keyring was stolen with what unlocks it, first of all and in this order:")
+            click.echo(f"tokenvault keys rewrap{at(place)}; tokenvault keys rewrap --fresh{at(place)}")
     sys.exit(1 if report and report.left else 0)
 
 

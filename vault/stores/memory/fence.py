@@ -18,9 +18,12 @@ class Fence:
         if ("data", key_version) in self.closed:
             raise StaleKeys
 
-    def check_tags(self, tags: Sequence[Tag]) -> None:
-        """Refuse a closed version's tag, and one whose field lacks the tag of a newer version that is required."""
-        claimed = {(tag.field, tag.version) for tag in tags}
+    def check_tags(self, tags: Sequence[Tag], held: Sequence[Tag] = ()) -> None:
+        """Refuse a closed version's tag, and one whose field lacks the tag of a newer version that is required.
+
+        ``held`` is what the profile has already.
+        """
+        claimed = {(tag.field, tag.version) for tag in (*tags, *held)}
         for tag in tags:
             newer = (version for version in self.required if version > tag.version)
             if ("index", tag.version) in self.closed or any((tag.field, v) not in claimed for v in newer):

@@ -94,16 +94,21 @@ class MemoryProfiles(MemoryAnswers):
         return [token for expires_at, token in sorted(ends) if expires_at <= now][:limit]
 
     async def add_tags(self, rows: Sequence[tuple[SealedRow, Sequence[Tag]]], now: int) -> Claimed:
-        """Compare each box, then claim what no living other holds."""
+        """Compare each box and check the tags, then claim what no living other holds."""
         added, collisions = 0, []
+        unchanged = []
         for row, tags in rows:
             profile = self.profiles.get(row.name)
             if profile is None or profile.row.box != row.box or not profile.row.is_alive(now):
                 continue
+            self._fence.check_tags(tags, profile.tags)
+            unchanged.append((row, tags))
+        for row, tags in unchanged:
             for tag in tags:
                 if self._live_owner(tag, now) in (None, row.name):
                     self.owners[tag] = row.name
-                    profile = self.profiles[row.name] = profile._replace(tags=(*profile.tags, tag))
+                    profile = self.profiles[row.name]
+                    self.profiles[row.name] = profile._replace(tags=(*profile.tags, tag))
                     added += 1
                 else:
                     collisions.append(Collision(row.name, tag.field))

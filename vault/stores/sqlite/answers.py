@@ -49,6 +49,8 @@ def keep(connection: sqlite3.Connection, answer: KeptAnswer | None) -> None:
     if answer is None:
         return
     connection.execute(
-        "INSERT OR REPLACE INTO answers (digest, box, key_version, expires_at) VALUES (?, ?, ?, ?)",
+        # Not OR REPLACE: that fires no trigger for the row it deletes, so a note about the old box would stay.
+        "INSERT INTO answers (digest, box, key_version, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT (digest)"
+        " DO UPDATE SET box = excluded.box, key_version = excluded.key_version, expires_at = excluded.expires_at",
         (answer.digest, answer.box, answer.key_version, answer.expires_at),
     )

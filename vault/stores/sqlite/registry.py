@@ -42,11 +42,11 @@ def unregistered(connection: sqlite3.Connection, schema: str) -> list[str]:
     known = {*NO_BOXES, *(f"{one.schema}.{one.table}.box" for one in REGISTRY)}
     columns = connection.execute(
         "SELECT t.name, c.name, upper(c.type) FROM pragma_table_list AS t, pragma_table_info(t.name) AS c"
-        " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' ORDER BY t.name, c.cid"
+        " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY t.name, c.cid"
     ).fetchall()
     return [
         f"{schema}.{table}.{column}"
         for table, column, kind in columns
-        if (kind in ("BLOB", "ANY", "") or "box" in column.lower())
+        if (kind not in ("INTEGER", "INT", "REAL", "TEXT") or "box" in column.lower())
         and f"{schema}.{table}.{column}" not in known
     ]
