@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rotation_process import Run
 
-#: What a pass ends with when it tells of it, by line: the name of the pass, words of that step, and how often the
-#: pass walks over all rows. Tags are claimed in one walk, and a second proves that none is missing.
+#: The step that a pass ends with, by line: the name of the pass, a pattern of the step's words, and how often the pass
+#: walks over all rows. Tags are claimed in one walk, and a second proves that none is missing.
 PASSES = {
-    "data": (("re-seal", "rows are re-sealed", 1), ("verify", "are read back", 1)),
-    "index": (("claim tags, prove it", "index tags are added", 2), ("delete old tags", "are deleted", 1)),
+    "data": (("re-seal", r"rows? (is|are) re-sealed", 1), ("verify", r"rows? .*read back", 1)),
+    "index": (("claim tags, prove it", r"tags? .*added", 2), ("delete old tags", r"tags? .*deleted", 1)),
 }
 
 MIB = 2**20
@@ -78,7 +79,7 @@ def passes(line: str, run: Run) -> list[Pass]:
     found, before = [], 0.0
     for moment, step in run.steps:
         for name, words, walks in PASSES[line]:
-            if words in step:
+            if re.search(words, step):
                 rows = sum((report["moved"] if name == "re-seal" else report["verified"]).values())
                 found.append(Pass(line, name, rows * walks, moment - before))
         before = moment

@@ -32,9 +32,13 @@ from vault.http.app import STRAIGHT, make_app
 from vault.http.server import Runner
 from vault.idempotency import Answers
 from vault.installation import Vault
+from vault.key_watch import KeyWatch
 from vault.ports import AnswerKeeper, NewProfile
 from vault.profiles import NewContent, Profiles
 from vault.sessions import Wanted
+from vault.stores.memory.fence import Fence
+from vault.stores.memory.keys import MemoryKeys
+from vault.stores.memory.processes import MemoryProcesses
 from vault.stores.memory.profiles import MemoryProfiles
 from vault.stores.memory.sessions import MemorySessions
 
@@ -74,17 +78,21 @@ def _without_write(vault: Vault) -> Vault:
     keyring = new_keyring(clock.now())
     sealer = Sealer(keyring, vault.tenant)
     settings = vault.config
-    profiles = Profiles(
-        _Unwritten(),
-        MemorySessions(),
+    fence, processes = Fence(), MemoryProcesses()
+    profiles, sessions = _Unwritten(fence), MemorySessions(fence)
+    keys = MemoryKeys(fence, (), profiles)
+    unwritten = Profiles(
+        profiles,
+        sessions,
         sealer,
         BlindIndex(keyring, vault.tenant, settings.profiles.default_region),
         Answers(sealer, clock, settings.idempotency.lifetime),
         clock,
+        KeyWatch(None, keyring, sealer, keys, processes, clock),
         settings.profiles,
         settings.limits.profile_body,
     )
-    return replace(vault, profiles=profiles)
+    return replace(vault, profiles=unwritten)
 
 
 async def _fill(vault: Vault, people: int) -> tuple[list[str], list[str]]:

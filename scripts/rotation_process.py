@@ -127,7 +127,7 @@ class Run:
         """Where it was last seen, without the numbers that differ from run to run."""
         loaded, seen = "", "starting"
         for _, line in self.steps:
-            if "have loaded" in line:
+            if re.search(r"(has|have) loaded", line):
                 loaded = ", and loaded"
             elif line.startswith("- "):
                 seen, loaded = line[2:], ""

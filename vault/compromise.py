@@ -9,7 +9,7 @@ from vault.crypto.keyring import KeyState
 from vault.custody import Custody
 from vault.errors import KeyMoveRefused, NoSuchKey
 from vault.ports import Stores
-from vault.progress import Progress
+from vault.progress import Progress, counted
 from vault.rotation import Report, Rotations
 
 #: Sessions that are ended in one transaction.
@@ -70,7 +70,9 @@ class Compromise:
         async with self._custody.claim(f"emergency: version {version} of line {line}"):
             exposed = await self.exposure(line, version)
             await self._stop_writing(line, version)
-            await self._custody.note(line, version, compromised_at=exposed.compromised_at)
+            record = await self._custody.record(line, version)
+            if record.compromised_at is None:  # the first time is when it was known
+                await self._custody.note(line, version, compromised_at=exposed.compromised_at)
         ended = await self._end_sessions() if end_sessions else 0
         unfinished = (KeyState.PENDING, KeyState.RETIRING)
         report = None
@@ -108,5 +110,5 @@ class Compromise:
         while count := await self._stores.sessions.purge(_END_OF_TIME, CHUNK):
             ended += count
             await self._custody.renew()
-        self._progress.did(f"{ended} sessions are ended")
+        self._progress.did(f"{counted(ended, 'session is', 'sessions are')} ended")
         return ended

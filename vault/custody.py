@@ -22,6 +22,7 @@ from vault.crypto.sealer import Sealer
 from vault.errors import KeyMoveRefused, NoSuchKey, RotationHeld
 from vault.keys import make_known
 from vault.ports import Stores
+from vault.progress import counted
 from vault.records import Claim, KeyRecord, ServingProcess
 
 #: Milliseconds without a sign of life after which a claim or a process counts for nothing. One of this machine whose
@@ -69,11 +70,17 @@ class Custody:
         self._claim = mine
         try:
             self.keyring.become(await asyncio.to_thread(self._file.read))  # what the one before has left
-            await make_known(self._stores.keys, self.keyring, self._sealer, self._clock)
             yield
         finally:
             self._claim = None
             await asyncio.shield(self._stores.rotations.release(holder))
+
+    async def holder(self) -> Claim | None:
+        """Return the claim of whoever is changing keys now; one that has lapsed is none."""
+        held = await self._stores.rotations.holder()
+        if held is None or _is_gone(held.host, held.pid):
+            return None
+        return held if held.seen_at >= self._clock.now() - CLAIM_LAPSE else None
 
     async def renew(self) -> None:
         """Give a sign of life, if one is due. Raises ``RotationHeld`` if another has taken over meanwhile."""
@@ -105,6 +112,8 @@ class Custody:
     async def activate(self, line: str, version: int) -> None:
         """Let a version write; the one that did so far retires."""
         newer = self.keyring.moved(line, version, KeyState.ACTIVE)
+        # An interrupted ``add`` may have left it in the keyring alone.
+        await make_known(self._stores.keys, self.keyring, self._sealer, self._clock)
         await self._stores.keys.reopen(line, version)
         await self._write(newer)
         await self.note(line, version, activated_at=self._clock.now(), empty_since=None)
@@ -114,7 +123,7 @@ class Custody:
         newer = self.keyring.moved(line, version, KeyState.DISABLED)
         if line == "data" and (left := sum((await self.openable(version)).values())):
             raise KeyMoveRefused(
-                f"{left} rows still need version {version} of line '{line}'. "
+                f"{counted(left, 'row still needs', 'rows still need')} version {version} of line '{line}'. "
                 f"Re-seal them first: tokenvault keys rotate --line {line}"
             )
         await self._write(newer)

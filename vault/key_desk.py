@@ -98,6 +98,7 @@ async def open_desk(
                 custody,
                 stores.sealed,
                 sweep,
+                reindex,
                 {"profiles": vault.profiles.erase, "sessions": vault.sessions.end_handle},
             ),
             stores,

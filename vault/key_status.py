@@ -1,5 +1,6 @@
 """The state of the keys: every line and version, its rows, who has loaded it, and what asks for the operator."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -8,7 +9,11 @@ from vault.clock import Clock
 from vault.crypto.keyring import LINES, KeyState
 from vault.custody import Custody
 from vault.ports import Stores
-from vault.records import Claim, Rotation
+from vault.records import Claim, KeyRecord, Rotation
+from vault.sweep import in_quarantine
+
+#: The state of a version that rows name and the keyring lacks.
+MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +58,43 @@ async def key_status(custody: Custody, stores: Stores, clock: Clock, max_age: in
     """Return the state of the keys. ``max_age`` is in seconds: an older active key is warned about."""
     now = clock.now()
     records = {(record.line, record.version): record for record in await stores.keys.known()}
-    lines: dict[str, list[VersionStatus]] = {}
-    for line in LINES:
-        census = await custody.census(line)
-        lines[line] = []
-        for key in custody.keyring.of_line(line):
-            record = records.get((line, key.version))
-            lines[line].append(
-                VersionStatus(
-                    key.version,
-                    key.state,
-                    key.fingerprint,
-                    key.created_at,
-                    (now - key.created_at) // 1000,
-                    census.get(key.version, {}),
-                    record.public_key if record else None,
-                    record.compromised_at if record else None,
-                    record.empty_since if record else None,
-                    record.destroyed_at if record else None,
-                )
-            )
+    lines = {line: await _versions(custody, line, records, now) for line in LINES}
     quarantine = {store.name: sum((await store.set_aside_census()).values()) for store in stores.sealed}
     processes = [
         ProcessStatus(one.host, one.pid, one.seen_at, msgspec.json.decode(one.versions))
         for one in await custody.processes()
     ]
     journal = await stores.rotations.journal(20)
-    claim = await stores.rotations.holder()
+    claim = await custody.holder()
     warnings = [*_old(lines, max_age), *_unfinished(lines, journal, claim), *_behind(custody, processes)]
     if sum(quarantine.values()):
-        warnings.append(
-            f"{sum(quarantine.values())} rows do not open and are in quarantine: tokenvault keys quarantine list"
-        )
+        warnings.append(in_quarantine(sum(quarantine.values())))
     return KeyStatus(lines, quarantine, processes, claim, journal, warnings)
+
+
+async def _versions(
+    custody: Custody, line: str, records: Mapping[tuple[str, int], KeyRecord], now: int
+) -> list[VersionStatus]:
+    """Return every version of a line that the keyring has or rows name."""
+    found = []
+    for version, rows in (await custody.census(line)).items():
+        key, record = custody.keyring.get(line, version), records.get((line, version))
+        created_at = key.created_at if key else now
+        found.append(
+            VersionStatus(
+                version,
+                key.state if key else MISSING,
+                key.fingerprint if key else "",
+                created_at,
+                (now - created_at) // 1000,
+                rows,
+                record.public_key if record else None,
+                record.compromised_at if record else None,
+                record.empty_since if record else None,
+                record.destroyed_at if record else None,
+            )
+        )
+    return found
 
 
 def _old(lines: dict[str, list[VersionStatus]], max_age: int) -> list[str]:

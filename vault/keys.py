@@ -1,5 +1,7 @@
 """Proof that keyring and database belong together. Nothing is opened, and no key made, before it."""
 
+from collections import Counter
+
 from vault.clock import Clock
 from vault.crypto import certificate
 from vault.crypto.keyring import Keyring, KeyState, KeyVersion
@@ -25,6 +27,12 @@ async def unproven(store: KeyStore, keyring: Keyring, sealer: Sealer) -> list[st
                 f"The keyring's {name} is another key than the database was written with"
                 f" (fingerprint {key.fingerprint}, expected {record.fingerprint}). {_MEND}"
             )
+    for line, version in sorted(await store.closed()):
+        key = keyring.get(line, version)
+        if key is not None and key.state is KeyState.ACTIVE:
+            trouble.append(
+                f"The keyring's active {_name(line, version)} was left behind by a rotation: it is an old copy. {_MEND}"
+            )
     return trouble
 
 
@@ -35,6 +43,7 @@ async def mismatches(stores: Stores, keyring: Keyring, sealer: Sealer) -> list[s
     disabled: a rotation of the index line leaves them for a moment, and nobody looks for them.
     """
     trouble = await unproven(stores.keys, keyring, sealer)
+    trouble += await _lost_index(stores, keyring)
     known = {(record.line, record.version) for record in await stores.keys.known()}
     for line, versions in sorted((await stores.keys.versions_in_use()).items()):
         for version in sorted(versions):
@@ -83,6 +92,24 @@ async def make_known(store: KeyStore, keyring: Keyring, sealer: Sealer, clock: C
                     public_key=certificate.public_key(key) if key.line == "signing" else None,
                 )
             )
+
+
+async def _lost_index(stores: Stores, keyring: Keyring) -> list[str]:
+    """Return what is wrong if most index tags are under a version that nobody looks for any more.
+
+    A rotation leaves fewer there than it has added; a database from before it has them all there.
+    """
+    disabled = {key.version for key in keyring.of_line("index") if key.state is KeyState.DISABLED}
+    stale = disabled & (await stores.keys.versions_in_use())["index"]
+    if not stale:
+        return []  # and no walk over all tags
+    tags = Counter(await stores.profiles.tag_census())
+    return [
+        f"The index tags of this database are under version {version}, which is disabled: nobody would be found, and "
+        f"duplicates would come in. Do: tokenvault keys enable index {version}; tokenvault keys rotate --line index"
+        for version in sorted(stale)
+        if tags[version] > tags[keyring.active("index").version]
+    ]
 
 
 async def _openable_rows(stores: Stores, line: str, version: int) -> int:

@@ -30,3 +30,8 @@ class Silent:
 
     def advance(self, rows: int) -> None:
         """Say nothing."""
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: "1 row", "2,500 rows"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

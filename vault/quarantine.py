@@ -4,21 +4,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vault.custody import Custody
-from vault.errors import NotInQuarantine
+from vault.errors import NotInQuarantine, TagsCollide
 from vault.ports import SealedStore
 from vault.records import Quarantined
+from vault.reindex import Reindex
 from vault.sweep import Sweep
 
 #: What each code of a ``BoxError`` means to an operator, and what helps.
 CAUSES: Mapping[str, tuple[str, str]] = {
     "box_unknown_key": ("unknown key", "enable that key version, or restore the keyring that has it"),
-    "box_wrong_key": ("wrong key for that version", "the row was moved here, or restored from another vault"),
-    "box_tampered": ("tampered", "restore the row from a backup"),
-    "box_malformed": ("malformed", "restore the row from a backup"),
+    "box_wrong_key": (
+        "wrong key for that version",
+        "it is another row's box or another vault's: put the row's own back from a backup, or discard it",
+    ),
+    "box_tampered": ("tampered", "put the row back from a backup, or discard it"),
+    "box_malformed": ("malformed", "put the row back from a backup, or discard it"),
 }
 
 #: Notes that one list shows.
-MOST_LISTED = 1000
+MOST_LISTED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,13 @@ class Quarantine:
         custody: Custody,
         stores: Sequence[SealedStore],
         sweep: Sweep,
+        reindex: Reindex,
         ending: Mapping[str, Callable[[str], Awaitable[None]]],
     ) -> None:
         self._custody = custody
         self._stores = {store.name: store for store in stores}
         self._sweep = sweep
+        self._reindex = reindex
         self._ending = ending
 
     async def list(self) -> "list[Note]":
@@ -63,10 +69,17 @@ class Quarantine:
         ]
 
     async def retry(self, name: str) -> str | None:
-        """Try a row again: None if it opens now and is re-sealed, else the cause. Raises ``NotInQuarantine``."""
+        """Try a row again: None if it opens now and is re-sealed, else the cause.
+
+        A profile gets back the index tags that it missed meanwhile. Raises ``NotInQuarantine``, and ``TagsCollide``
+        if another profile has taken one of its values since: it opens, and is not found by that value.
+        """
         store, row_name = await self._find(name)
         async with self._custody.claim("a retry of what is in quarantine"):
-            return await self._sweep.retry(store, row_name)
+            cause = await self._sweep.retry(store, row_name)
+            if cause is None and store.name == "profiles":
+                await self._claim_tags(row_name)
+            return cause
 
     async def discard(self, name: str) -> None:
         """Give a row up for good: erase the person, end the session, forget the answer. Raises ``NotInQuarantine``."""
@@ -75,6 +88,19 @@ class Quarantine:
             await self._ending[store.name](row_name)
         else:
             await store.discard(row_name)
+
+    async def _claim_tags(self, token: str) -> None:
+        live = [
+            key.version for key in self._custody.keyring.live("index")
+        ]  # newest first, as the fence wants it
+        for version in live:
+            taken = await self._reindex.claim_one(token, version)
+            if taken:
+                fields = ", ".join(sorted({one.field for one in taken}))
+                raise TagsCollide(
+                    f"profiles/{token} opens again, but another profile has its {fields} by now, and is the one found. "
+                    "Change or erase one of the two."
+                )
 
     async def _find(self, name: str) -> tuple[SealedStore, str]:
         store_name, _, row_name = name.partition("/")

@@ -11,7 +11,7 @@ from vault.config import Config
 from vault.errors import DataFolderError
 from vault.key_desk import Manner, open_desk
 from vault.progress import Progress
-from vault.rotation import Report, lines
+from vault.rotation import Report
 from vault.sweep import Findings
 from vault.wiring import DEFAULT_TENANT, open_files
 
@@ -50,7 +50,9 @@ async def rehearse(
         async with open_desk(_of_copy(config, folder), copy, manner, progress=progress) as desk:
             await desk.custody.forget_others()  # they serve and rotate the vault, not its copy
             findings = await desk.sweep.plan()
-            reports = [await desk.rotations.rotate(one) for one in lines(line)]
+            reports = (
+                await desk.rotations.rotate_all() if line is None else [await desk.rotations.rotate(line)]
+            )
         return Rehearsed(copied, copy_seconds, findings, reports)
     finally:
         shutil.rmtree(copy)
@@ -68,6 +70,8 @@ def _new_folder(scratch: Path | None, folder: Path) -> Path:
 
 def _of_copy(config: Config, folder: Path) -> Config:
     """Return settings under which the copy's keyring is the copy's own, wherever the vault's lies."""
-    scheme, _, rest = config.keyring.unlock.partition(":")
-    unlock = f"file:{(folder / rest).absolute()}" if scheme == "file" else config.keyring.unlock
+    unlock = config.keyring.unlock
+    for scheme in ("file:", "passphrase:file:"):
+        if unlock.startswith(scheme):
+            unlock = f"{scheme}{(folder / unlock.removeprefix(scheme)).absolute()}"
     return replace(config, keyring=replace(config.keyring, file=KEYRING, unlock=unlock))

@@ -56,6 +56,12 @@ class Reindex:
                 done.collisions += claimed.collisions
         return done
 
+    async def claim_one(self, token: str, version: int) -> list[Collision]:
+        """Claim the missing tags under ``version`` for one profile; return those that another holds."""
+        row = await self._boxes.get(token)
+        missing = await self._missing([row], version) if row else []
+        return (await self._profiles.add_tags(missing, self._clock.now())).collisions
+
     async def drop(self, version: int) -> int:
         """Delete every tag under ``version``; return how many."""
         self._walk.begin("deleting old index tags", (await self._profiles.tag_census()).get(version, 0))

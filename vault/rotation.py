@@ -5,24 +5,21 @@ verify -> the old one is disabled. What each step found is in the journal; what 
 the next run, which never begins another rotation on an unfinished one.
 """
 
-import getpass
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 import structlog
-from msgspec.structs import replace
 
 from vault.clock import Clock
 from vault.crypto.keyring import LINES, KeyState, KeyVersion
 from vault.custody import Custody
 from vault.errors import Conflict, KeyMoveRefused, ProcessesBehind, TagsCollide
+from vault.journal import Journal
 from vault.ports import Stores
-from vault.progress import Progress
+from vault.progress import Progress, counted
 from vault.records import Rotation
 from vault.reindex import Reindex
-from vault.sweep import Sweep
+from vault.sweep import Sweep, in_quarantine
 
 #: Sweeps after which a verify pass must find nothing left to move: one, unless something writes past the vault.
 ROUNDS = 3
@@ -63,6 +60,7 @@ class Rotations:
         self._stores = stores
         self._sweep = sweep
         self._reindex = reindex
+        self._journal = Journal(stores.rotations, clock)
         self._clock = clock
         self._progress = progress
         self._patience = patience
@@ -83,17 +81,16 @@ class Rotations:
         same call goes on.
         """
         async with self._custody.claim(f"rotation of line {line}"):
-            began_at = self._clock.now()
-            entry = await self._entry(line)
-            target = await self._target(entry)
-            entry = await self._stores.rotations.write(replace(entry, to_version=target.version))
-            old = [int(version) for version in entry.from_versions.split()]
-            report = Report(line, [one for one in old if one != target.version], target.version)
-            await self._introduce(target, report, urgent)
-            await self._retire_others(target, report, urgent)
-            report.seconds = (self._clock.now() - began_at) / 1000
-            await self._finish(entry, report)
-            return report
+            await self._begin([line])
+            return await self._rotate(line, urgent)
+
+    async def rotate_all(self) -> list[Report]:
+        """Rotate every line; after an interruption, finish only the lines that were begun. Raises as ``rotate``."""
+        async with self._custody.claim("rotation of every line"):
+            unfinished = await self._journal.unfinished()
+            chosen = [line for line in LINES if line in unfinished] or list(LINES)
+            await self._begin(chosen)  # all of them at once, so that none is rotated twice in one resumed run
+            return [await self._rotate(line, urgent=False) for line in chosen]
 
     async def activate(self, line: str, version: int) -> None:
         """Let another version write, as undoing a rotation does: the sweep of the next then goes that way."""
@@ -115,26 +112,29 @@ class Rotations:
 
     # --- the steps ---
 
-    async def _entry(self, line: str) -> Rotation:
-        """Return the journal's unfinished entry of this line, or begin one."""
-        for entry in await self._stores.rotations.journal(1000):
-            if entry.line == line and entry.finished_at is None:
+    async def _begin(self, chosen: Sequence[str]) -> None:
+        """Write the lines into the journal, unless they are there unfinished."""
+        unfinished = await self._journal.unfinished()
+        for line in chosen:
+            if line in unfinished:
                 self._progress.did(f"going on with the rotation of line {line} that was interrupted")
-                return entry
-        old = [
-            key
-            for key in self._custody.keyring.of_line(line)
-            if key.state in (KeyState.ACTIVE, KeyState.RETIRING)
-        ]
-        return await self._stores.rotations.write(
-            Rotation(
-                0,
-                line,
-                f"{getpass.getuser()}@{platform.node()}",
-                self._clock.now(),
-                " ".join(str(key.version) for key in old),
-            )
-        )
+                continue
+            writing = (KeyState.ACTIVE, KeyState.RETIRING)
+            old = [key.version for key in self._custody.keyring.of_line(line) if key.state in writing]
+            await self._journal.begin(line, old)
+
+    async def _rotate(self, line: str, urgent: bool) -> Report:
+        began_at = self._clock.now()
+        entry = (await self._journal.unfinished())[line]
+        target = await self._target(entry)
+        entry = await self._journal.aim(entry, target.version)
+        old = [int(version) for version in entry.from_versions.split()]
+        report = Report(line, [one for one in old if one != target.version], target.version)
+        await self._introduce(target, report, urgent)
+        await self._retire_others(target, report, urgent)
+        report.seconds = (self._clock.now() - began_at) / 1000
+        await self._end(entry, report)
+        return report
 
     async def _target(self, entry: Rotation) -> KeyVersion:
         """Return the version to rotate to: the one begun with, one that is pending, or a new one."""
@@ -161,8 +161,10 @@ class Rotations:
         line, version = target.line, target.version
         if target.state is KeyState.PENDING:
             await self._until_loaded(urgent)
-            if line == "index":
-                report.moved["tags"] = await self._claim_tags(version)
+        if line == "index" and (target.state is KeyState.PENDING or await self._has_other_tags(version)):
+            # Also for an active one: tags under others may be all there are, as in a database that was restored.
+            report.moved["tags"] = await self._claim_tags(version)
+        if target.state is KeyState.PENDING:
             old = self._custody.keyring.active(line).version
             await self._custody.activate(line, version)
             self._progress.did(
@@ -206,21 +208,21 @@ class Rotations:
             versions = [old for old in await self._custody.census(line) if old != version]
             for store, count in (await self._sweep.reseal(versions)).items():
                 report.moved[store] = report.moved.get(store, 0) + count
-            self._progress.did(f"{sum(report.moved.values())} rows are re-sealed under version {version}")
+            self._progress.did(
+                f"{counted(sum(report.moved.values()), 'row is', 'rows are')} re-sealed under version {version}"
+            )
             verdict = await self._sweep.verify(version)
             report.verified, report.digest = verdict.opened, verdict.digest
             if not verdict.moved:
                 break
         else:
             raise Conflict("Rows keep coming under older keys: something writes past the vault.")
-        self._progress.did(f"{sum(report.verified.values())} rows are read back and open")
+        self._progress.did(f"{counted(sum(report.verified.values()), 'row opens', 'rows open')}, read back")
         report.quarantine = 0
         for sealed in self._stores.sealed:
             report.quarantine += sum((await sealed.set_aside_census()).values())
         if report.quarantine:
-            report.left.append(
-                f"{report.quarantine} rows do not open and are in quarantine: tokenvault keys quarantine list"
-            )
+            report.left.append(in_quarantine(report.quarantine))
 
     async def _claim_tags(self, version: int) -> int:
         """Give every profile its tags under an index version; return how many were added. Raises ``TagsCollide``."""
@@ -237,7 +239,9 @@ class Rotations:
         again = await self._reindex.claim(version)
         if again.added or again.collisions:
             raise Conflict("Tags are missing that were added: something writes past the vault.")
-        self._progress.did(f"{done.added} index tags are added under version {version}, none is missing")
+        self._progress.did(
+            f"{counted(done.added, 'index tag is', 'index tags are')} added under version {version}, none is missing"
+        )
         return done.added
 
     async def _drop_tags(self, version: int, report: Report) -> None:
@@ -247,7 +251,7 @@ class Rotations:
                 await self._custody.close("index", key.version)
                 dropped = await self._reindex.drop(key.version)
                 if dropped:
-                    self._progress.did(f"{dropped} index tags under version {key.version} are deleted")
+                    self._progress.did(f"{counted(dropped, 'index tag')} under version {key.version} deleted")
         report.verified = {"tags": (await self._stores.profiles.tag_census()).get(version, 0)}
 
     async def _note_empty(self, line: str) -> None:
@@ -259,24 +263,24 @@ class Rotations:
                 if record.empty_since is None:
                     await self._custody.note(line, key.version, empty_since=self._clock.now())
 
-    async def _finish(self, entry: Rotation, report: Report) -> None:
+    async def _end(self, entry: Rotation, report: Report) -> None:
         counts = {"moved": report.moved, "verified": report.verified, "quarantine": report.quarantine}
-        await self._stores.rotations.write(
-            replace(
-                entry,
-                finished_at=None if report.left and not report.quarantine else self._clock.now(),
-                outcome="something left" if report.left else "done",
-                counts=msgspec.json.encode(counts).decode(),
-                digest=report.digest,
-            )
-        )
+        outcome = "something left" if report.left else "done"
+        # What is in quarantine is not for the next run to finish; it asks for the operator.
+        done = not report.left or bool(report.quarantine)
+        await self._journal.end(entry, outcome, counts, report.digest, done=done)
         structlog.get_logger().info("keys.rotated", count=sum(report.moved.values()))
+
+    async def _has_other_tags(self, version: int) -> bool:
+        return any(count for v, count in (await self._stores.profiles.tag_census()).items() if v != version)
 
     async def _until_loaded(self, urgent: bool) -> None:
         """Wait for the serving processes. Raises ``ProcessesBehind`` naming those that do not come."""
         behind = await self._custody.laggards(URGENT_PATIENCE if urgent else self._patience, lambda _: None)
         if behind and urgent:
-            self._progress.did(f"{len(behind)} serving processes are behind: going on without them")
+            self._progress.did(
+                f"{counted(len(behind), 'serving process is', 'serving processes are')} behind: going on without"
+            )
         elif behind:
             names = ", ".join(f"process {one.pid} on {one.host}" for one in behind)
             raise ProcessesBehind(
@@ -285,7 +289,8 @@ class Rotations:
             )
         else:
             processes = await self._custody.processes()
-            self._progress.did(f"{len(processes)} serving processes have loaded the keyring")
+            told = counted(len(processes), "serving process has", "serving processes have")
+            self._progress.did(f"{told} loaded the keyring")
 
     def _refuse_second(self, line: str) -> None:
         """Refuse a new key while an older one still retires: it would leave rows under three."""
@@ -295,8 +300,3 @@ class Rotations:
                     f"Version {key.version} of line '{line}' is still retiring. "
                     f"Finish its rotation first: tokenvault keys rotate --line {line}"
                 )
-
-
-def lines(chosen: str | None) -> Sequence[str]:
-    """Return the lines to rotate: the chosen one, or all."""
-    return LINES if chosen is None else (chosen,)

@@ -16,6 +16,7 @@ from vault.crypto.derive import length_prefixed
 from vault.crypto.sealer import Sealer
 from vault.errors import BoxError
 from vault.ports import SealedStore
+from vault.progress import counted
 from vault.records import SealedRow
 from vault.walk import Walk
 
@@ -23,12 +24,20 @@ from vault.walk import Walk
 PASSES = 20
 
 
+#: Names that a plan tells of each cause and store.
+MOST_NAMED = 20
+
+
 @dataclass(slots=True)
 class Findings:
-    """What a walk over a store found: boxes that open, by the version in their header, and the others by cause."""
+    """What a walk over a store found: boxes that open, by the version in their header, and the others by cause.
+
+    ``names`` are of the first rows of each cause.
+    """
 
     opened: Counter[int] = field(default_factory=Counter)
     unopened: Counter[str] = field(default_factory=Counter)
+    names: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -61,6 +70,8 @@ class Sweep:
                         self._sealer.open(store.purpose, row.name, row.box)
                     except BoxError as error:
                         findings.unopened[error.code] += 1
+                        if findings.unopened[error.code] <= MOST_NAMED:
+                            findings.names.setdefault(error.code, []).append(f"{store.name}/{row.name}")
                     else:
                         findings.opened[box.parse(row.box).key_version] += 1
         return found
@@ -116,7 +127,6 @@ class Sweep:
         try:
             renewed = self._sealer.reseal(store.purpose, row.name, row.box)
         except BoxError as error:
-            await store.set_aside(row, error.code, self._clock.now())
             return error.code
         await store.swap([(row, renewed.box, renewed.key_version)])
         await store.take_back(name)
@@ -162,3 +172,9 @@ class Sweep:
             census = await store.census()
             rows += sum(count for v, count in census.items() if versions is None or v in versions)
         return rows
+
+
+def in_quarantine(rows: int) -> str:
+    """Return the sentence about rows that are set aside."""
+    told = counted(rows, "row does not open and is", "rows do not open and are")
+    return f"{told} in quarantine: tokenvault keys quarantine list"

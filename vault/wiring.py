@@ -25,6 +25,7 @@ from vault.ports import Stores
 from vault.profiles import Profiles
 from vault.sessions import Sessions
 from vault.stores import open_stores
+from vault.sweep import in_quarantine
 from vault.unlock import open_unlock, prepare
 
 DEFAULT_TENANT = "default"
@@ -212,7 +213,7 @@ def require_whole(folder: Path, config: Config) -> None:
 
 async def check(config: Config, folder: Path) -> list[str]:
     """Return what is wrong with an installation and how to mend it, in sentences; empty if nothing is."""
-    if is_new(config, folder):
+    if is_new(config, folder) and not any((folder / name).exists() for name in DATABASES):
         return [_no_vault(folder)]
     trouble = _open_to_others(folder)
     try:
@@ -220,6 +221,9 @@ async def check(config: Config, folder: Path) -> list[str]:
         async with open_files(config, folder, DEFAULT_TENANT, SystemClock()) as opened:
             trouble += await opened.stores.housekeeping.check()
             trouble += await mismatches(opened.stores, opened.keyring, opened.sealer)
+            aside = [await store.set_aside_census() for store in opened.stores.sealed]
+            if rows := sum(sum(census.values()) for census in aside):
+                trouble.append(in_quarantine(rows))
             if not await opened.stores.access.list():
                 trouble.append(
                     "There is no access key. Make one: "

@@ -61,12 +61,13 @@ async def test_a_claim_lapses_by_the_millisecond(seen_at: int, lapsed: bool, sto
     assert await stores.rotations.holder() == winner
 
 
-async def test_a_holder_renews_its_claim(stores: Stores) -> None:
-    """Being seen again keeps it from lapsing, though it was about to, or had; what it says of itself is new."""
+@pytest.mark.parametrize("lapsed_before", [NOW - MINUTE, NOW + 1], ids=["in time", "lapsed, untaken"])
+async def test_a_holder_renews_its_claim(lapsed_before: int, stores: Stores) -> None:
+    """Being seen again keeps it from lapsing; what it says of itself is new."""
     await stores.rotations.claim(a_claim(), 0)
     renewed = a_claim(seen_at=NOW + MINUTE, what="rotate index")
 
-    assert await stores.rotations.claim(renewed, NOW + 1) == renewed
+    assert await stores.rotations.claim(renewed, lapsed_before) == renewed
 
     assert await stores.rotations.holder() == renewed
     assert await stores.rotations.claim(a_claim("bea", NOW + MINUTE), NOW + 1) == renewed

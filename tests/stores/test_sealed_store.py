@@ -364,12 +364,22 @@ async def test_notes_are_counted_by_version_and_cause(name: str, stores: Stores)
 
 
 @each_kind
-async def test_the_last_cause_stands(name: str, stores: Stores) -> None:
-    """A row that fails in another way at the next try has one note."""
+async def test_the_first_cause_stands(name: str, stores: Stores) -> None:
+    """It was found when more keys could be tried; only once it is taken back does another take its place."""
     row = await aside(stores, name)
-    await sealed(stores, name).set_aside(row, "wrong_key", NOW + 1)
+    store = sealed(stores, name)
+    await store.set_aside(row, "wrong_key", NOW + 1)
+    assert await store.set_aside_rows(9) == [Quarantined(row.name, 1, "box_tampered", NOW)]
 
-    assert await sealed(stores, name).set_aside_rows(9) == [Quarantined(row.name, 1, "wrong_key", NOW + 1)]
+    await store.take_back(row.name)
+    await store.set_aside(row, "wrong_key", NOW + 1)
+    assert await store.set_aside_rows(9) == [Quarantined(row.name, 1, "wrong_key", NOW + 1)]
+
+    await store.swap([(row, b"new", 2)])
+    changed = await store.get(row.name)
+    assert changed is not None
+    await store.set_aside(changed, "box_tampered", NOW + 2)
+    assert await store.set_aside_rows(9) == [Quarantined(row.name, 2, "box_tampered", NOW + 2)]
 
 
 @each_kind

@@ -143,11 +143,41 @@ async def test_tags_of_a_disabled_version_are_no_trouble() -> None:
     async with open_stores("memory:", None, 1) as stores:
         keyring = new_keyring(0)
         await _written_with(stores, keyring)
-        await stores.profiles.insert([a_new_profile(a_tag("ann@example.org"))], NOW)
+        ann = a_tag("ann@example.org", version=2), a_tag("ann@example.org")
+        await stores.profiles.insert([a_new_profile(*ann)], NOW)
         rotated = _rotated(keyring, "index")
         await _written_with(stores, rotated)
 
         assert await mismatches(stores, rotated, Sealer(rotated, "default")) == []
+
+
+async def test_an_index_under_a_disabled_version_alone_is_noticed() -> None:
+    """A database from before the rotation: nobody would be found in it, so say so, and the way out."""
+    async with open_stores("memory:", None, 1) as stores:
+        keyring = new_keyring(0)
+        await _written_with(stores, keyring)
+        rotated = _rotated(keyring, "index")
+        await _written_with(stores, rotated)
+        await stores.profiles.insert([a_new_profile(a_tag("ann@example.org"))], NOW)
+
+        (sentence,) = await mismatches(stores, rotated, Sealer(rotated, "default"))
+        assert "tokenvault keys enable index 1" in sentence
+
+
+@pytest.mark.parametrize("line", ["data", "index"])
+async def test_a_closed_version_is_not_active_again(line: str) -> None:
+    """A keyring from before a rotation would write what every store refuses: it is an old copy."""
+    async with open_stores("memory:", None, 1) as stores:
+        keyring = new_keyring(0)
+        await _written_with(stores, keyring)
+        rotated = _rotated(keyring, line, KeyState.RETIRING)
+        await _written_with(stores, rotated)
+        await stores.keys.close(line, 1)
+        await _written_with(stores, rotated)
+
+        before = rotated.moved(line, 1, KeyState.ACTIVE)
+        with pytest.raises(KeyringError, match=f"active key version 1 of line '{line}' was left behind"):
+            await _written_with(stores, before)
 
 
 async def test_rows_under_a_version_that_nobody_knows_are_noticed() -> None:

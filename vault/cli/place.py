@@ -74,6 +74,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def fail(error: VaultError) -> NoReturn:
     """Say what happened on standard error; exit 2 for settings and usage, 1 for the vault's own trouble."""
     click.echo(f"tokenvault: {error.message}", err=True)
+    cause = getattr(error.__cause__, "sqlite_errorname", None)
+    if cause:
+        click.echo(f"  SQLite says: {cause}", err=True)
     for name, sentence in error.fields.items():
         click.echo(f"  {name}: {sentence}", err=True)
     raise SystemExit(2 if isinstance(error, ConfigError | AlreadyInitialised | Invalid | NoSuchKey) else 1)

@@ -4,11 +4,11 @@ Checked offline: whoever has the signer's public key needs neither the vault nor
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 import nacl.exceptions
 from nacl.signing import SigningKey, VerifyKey
 
@@ -20,10 +20,35 @@ FORMAT = "tokenvault-retirement/1"
 #: Domain separation: what is signed begins with it, so that no other signature of this key can stand for one.
 _DOMAIN = b"tokenvault.retirement.1\0"
 
-_MEMBERS = {
-    "format", "line", "version", "fingerprint", "created_at", "activated_at", "destroyed_at", "censuses", "verify",
-    "signer",
-}  # fmt: skip
+
+class _Signer(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+    fingerprint: str
+    public_key: str
+
+
+class _Census(msgspec.Struct, forbid_unknown_fields=True):
+    at: str
+    rows: dict[str, int]
+
+
+class _Verify(msgspec.Struct, forbid_unknown_fields=True):
+    rows: dict[str, int]
+    digest: str
+
+
+class _Certificate(msgspec.Struct, forbid_unknown_fields=True):
+    format: str
+    line: str
+    version: int
+    fingerprint: str
+    created_at: str
+    activated_at: str | None
+    destroyed_at: str
+    censuses: list[_Census]
+    verify: _Verify
+    signer: _Signer
+    signature: str
 
 
 class Checked(NamedTuple):
@@ -53,26 +78,20 @@ def check(text: str, expected_key: str | None = None) -> Checked:
     """
     try:
         body = json.loads(text)
-        signature = base64.b64decode(body.pop("signature"), validate=True)
-        signer = base64.b64decode(body["signer"]["public_key"], validate=True)
-        if set(body) != _MEMBERS or body["format"] != FORMAT:
-            raise CertificateRefused("This is not a retirement certificate of a format that is known here.")
-        VerifyKey(signer).verify(_DOMAIN + _canonical(body), signature)
+        told = msgspec.convert(body, _Certificate)
+        del body["signature"]
+        signature = base64.b64decode(told.signature, validate=True)
+        verify_key = VerifyKey(base64.b64decode(told.signer.public_key, validate=True))
+        if told.format != FORMAT:
+            raise CertificateRefused("This certificate has a format that is not known here.")
+        verify_key.verify(_DOMAIN + _canonical(body), signature)
     except nacl.exceptions.BadSignatureError:
         raise CertificateRefused("The signature does not hold: the certificate was altered.") from None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        binascii.Error,
-        nacl.exceptions.CryptoError,
-    ):
+    except (ValueError, TypeError, RecursionError, msgspec.ValidationError, nacl.exceptions.CryptoError):
         raise CertificateRefused("This is not a retirement certificate.") from None
-    if expected_key is not None and body["signer"]["public_key"] != expected_key:
+    if expected_key is not None and told.signer.public_key != expected_key:
         raise CertificateRefused("The certificate was signed by another key than the one named.")
-    return Checked(body, body["signer"]["public_key"])
+    return Checked(body, told.signer.public_key)
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:

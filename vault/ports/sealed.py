@@ -48,7 +48,8 @@ class SealedStore(Protocol):
     async def set_aside(self, row: SealedRow, cause: str, now: int) -> None:
         """Note a row whose box does not open, and why, unless the row has changed. It stays where it is.
 
-        The note goes when the row is deleted or its box replaced, by whatever call.
+        A note that is there already stands: its cause was found when more keys could be tried. It goes when the
+        row is deleted or its box replaced, by whatever call.
         """
         ...
 

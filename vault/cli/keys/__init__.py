@@ -13,6 +13,11 @@ COMMANDS = (
     rewrap, recovery,
 )  # fmt: skip
 
+__all__ = [
+    "activate", "compromise", "disable", "enable", "keys", "new", "quarantine", "recovery", "rehearse", "retire",
+    "rewrap", "rotate", "status", "verify_certificate",
+]  # fmt: skip
+
 
 @click.group()
 def keys() -> None:

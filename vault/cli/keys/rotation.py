@@ -19,7 +19,7 @@ from vault.key_desk import KeyDesk, Manner, open_desk
 from vault.progress import Progress
 from vault.quarantine import CAUSES
 from vault.rehearsal import rehearse as rehearse_rotation
-from vault.rotation import Report, lines
+from vault.rotation import Report
 from vault.sweep import Findings
 
 Command = Callable[..., Any]
@@ -150,7 +150,7 @@ def rotate(
         return
 
     async def work(desk: KeyDesk, _: Progress) -> list[Report]:
-        return [await desk.rotations.rotate(one) for one in lines(line)]
+        return await desk.rotations.rotate_all() if line is None else [await desk.rotations.rotate(line)]
 
     reports = at_desk(place, work, manner, as_json=as_json)
     _tell_reports(reports, as_json=as_json)
@@ -272,6 +272,8 @@ def _say_findings(findings: dict[str, Findings]) -> None:
         )
         for code, count in found.unopened.items():
             click.echo(f"  do not open, {CAUSES[code][0]}: {count:,} ({CAUSES[code][1]})")
+            for name in found.names[code]:
+                click.echo(f"    {name}")
 
 
 def _plan_json(findings: dict[str, Findings]) -> dict[str, Any]:
@@ -279,6 +281,7 @@ def _plan_json(findings: dict[str, Findings]) -> dict[str, Any]:
         store: {
             "opened": {str(version): count for version, count in found.opened.items()},
             "unopened": {CAUSES[code][0]: count for code, count in found.unopened.items()},
+            "names": {CAUSES[code][0]: names for code, names in found.names.items()},
         }
         for store, found in findings.items()
     }
@@ -286,7 +289,7 @@ def _plan_json(findings: dict[str, Findings]) -> dict[str, Any]:
 
 def _tell_dry_run(place: Place, line: str | None, *, as_json: bool) -> None:
     async def work(desk: KeyDesk, _: Progress) -> dict[str, Any]:
-        return {one: (await desk.custody.census(one)) for one in lines(line)}
+        return {one: (await desk.custody.census(one)) for one in ([line] if line else LINES)}
 
     counts = at_desk(place, work, as_json=as_json)
     if as_json:

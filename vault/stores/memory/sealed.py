@@ -61,7 +61,8 @@ class MemorySealed:
     async def set_aside(self, row: SealedRow, cause: str, now: int) -> None:
         """Note the row, if its box is unchanged."""
         stored = self._find(row.name)
-        if stored and stored.box == row.box:
+        standing = {note.name for note in self._standing()}
+        if stored and stored.box == row.box and row.name not in standing:
             self._notes[row.name] = row.box, Quarantined(row.name, stored.key_version, cause, now)
 
     async def set_aside_rows(self, limit: int) -> list[Quarantined]:

@@ -60,8 +60,9 @@ class SqliteSealed:
     async def set_aside(self, row: SealedRow, cause: str, now: int) -> None:
         """Note the row, if its box is unchanged."""
         sql = self._sql(
-            "INSERT OR REPLACE INTO quarantine (store, name, key_version, cause, noted_at)"
+            "INSERT INTO quarantine (store, name, key_version, cause, noted_at)"
             " SELECT ?, ?, key_version, ?, ? FROM TABLE WHERE CURSOR = ? AND box = ?"
+            " ON CONFLICT (store, name) DO NOTHING"
         )
         await self._database.writer.run(
             lambda connection: (
