@@ -10,7 +10,6 @@ from vault.compromise import Compromise
 from vault.config import Config
 from vault.crypto.blind_index import BlindIndex
 from vault.custody import Custody
-from vault.errors import KeyringError
 from vault.key_status import KeyStatus, key_status
 from vault.key_watch import KeyWatch
 from vault.keys import unproven
@@ -20,7 +19,7 @@ from vault.progress import Progress, Silent
 from vault.quarantine import Quarantine
 from vault.reindex import Reindex
 from vault.retirement import Retirement
-from vault.rotation import Rotations
+from vault.rotation import REWRITE_UP_TO, Rotations
 from vault.sweep import Sweep
 from vault.walk import Walk
 from vault.wiring import DEFAULT_TENANT, assemble, open_files
@@ -28,13 +27,17 @@ from vault.wiring import DEFAULT_TENANT, assemble, open_files
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How long work is done. ``patience`` is in seconds, ``until`` milliseconds since 1970, ``rate`` rows a second."""
+    """How long work is done.
+
+    ``patience`` is in seconds, ``until`` milliseconds since 1970, ``rate`` rows a second, ``rewrite_up_to`` bytes.
+    """
 
     batch: int = 100
     rate: int = 0
     until: int | None = None
     patience: float = 60
     cool_down: int | None = None
+    rewrite_up_to: int = REWRITE_UP_TO
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,13 @@ class KeyDesk:
     async def status(self) -> KeyStatus:
         """Return the state of the keys."""
         return await key_status(self.custody, self._stores, self._clock, self._max_age)
+
+    async def shred(self) -> list[str]:
+        """Write all files anew, however large; return what was left. Writers wait meanwhile."""
+        left = await self._stores.housekeeping.rewrite(None)
+        if not await self._stores.housekeeping.shred():
+            left.append("the WAL (a reader was in the way)")
+        return left
 
 
 @asynccontextmanager
@@ -75,9 +85,7 @@ async def open_desk(
     async with open_files(config, folder, tenant, clock) as opened:
         keyring, sealer, stores = opened.keyring, opened.sealer, opened.stores
         assert opened.file is not None  # noqa: S101 - there is a folder
-        trouble = await unproven(stores.keys, keyring, sealer)
-        if trouble:
-            raise KeyringError(" ".join(trouble))
+        await opened.prove(lambda: unproven(stores.keys, keyring, sealer))
         custody = Custody(opened.file, keyring, sealer, stores, clock)
         watch = KeyWatch(opened.file, keyring, sealer, stores.keys, stores.processes, clock)
         vault = assemble(config, tenant, clock, opened, watch)
@@ -86,7 +94,9 @@ async def open_desk(
         sweep = Sweep(stores.sealed, sealer, clock, walk)
         boxes = next(store for store in stores.sealed if store.name == "profiles")
         reindex = Reindex(stores.profiles, boxes, sealer, index, clock, walk)
-        rotations = Rotations(custody, stores, sweep, reindex, clock, progress, manner.patience)
+        rotations = Rotations(
+            custody, stores, sweep, reindex, clock, progress, manner.patience, manner.rewrite_up_to
+        )
         cool_down = config.keyring.cool_down if manner.cool_down is None else manner.cool_down
         yield KeyDesk(
             custody,

@@ -97,11 +97,15 @@ async def make_known(store: KeyStore, keyring: Keyring, sealer: Sealer, clock: C
 async def _lost_index(stores: Stores, keyring: Keyring) -> list[str]:
     """Return what is wrong if most index tags are under a version that nobody looks for any more.
 
-    A rotation leaves fewer there than it has added; a database from before it has them all there.
+    A database from before the rotation has them all there, and knows nothing of the rotation: the version is not
+    closed in it, and the journal has nothing unfinished.
     """
     disabled = {key.version for key in keyring.of_line("index") if key.state is KeyState.DISABLED}
     stale = disabled & (await stores.keys.versions_in_use())["index"]
-    if not stale:
+    stale -= {version for line, version in await stores.keys.closed() if line == "index"}
+    if not stale or any(
+        e.line == "index" and e.finished_at is None for e in await stores.rotations.journal(100)
+    ):
         return []  # and no walk over all tags
     tags = Counter(await stores.profiles.tag_census())
     return [

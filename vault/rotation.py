@@ -24,6 +24,9 @@ from vault.sweep import Sweep, in_quarantine
 #: Sweeps after which a verify pass must find nothing left to move: one, unless something writes past the vault.
 ROUNDS = 3
 
+#: Bytes of a file that is rewritten at the end of a rotation, while its writers wait.
+REWRITE_UP_TO = 128 * 2**20
+
 #: Seconds that an emergency waits for processes to load a keyring.
 URGENT_PATIENCE = 2.0
 
@@ -41,10 +44,16 @@ class Report:
     quarantine: int = 0
     seconds: float = 0.0
     left: list[str] = field(default_factory=list)
+    #: Files in whose unused parts pieces of old boxes may be left, because rewriting them stops writers for long.
+    traces: list[str] = field(default_factory=list)
 
 
 class Rotations:
-    """Rotates the lines of one vault. ``patience`` is how many seconds to wait for processes to load a keyring."""
+    """Rotates the lines of one vault.
+
+    ``patience`` is how many seconds to wait for processes to load a keyring. A file of up to ``rewrite_up_to`` bytes
+    is rewritten at the end.
+    """
 
     def __init__(
         self,
@@ -55,6 +64,7 @@ class Rotations:
         clock: Clock,
         progress: Progress,
         patience: float = 60,
+        rewrite_up_to: int = REWRITE_UP_TO,
     ) -> None:
         self._custody = custody
         self._stores = stores
@@ -64,6 +74,7 @@ class Rotations:
         self._clock = clock
         self._progress = progress
         self._patience = patience
+        self._rewrite_up_to = rewrite_up_to
 
     async def new_key(self, line: str) -> KeyVersion:
         """Add a pending version. Raises ``KeyMoveRefused`` while a rotation of the line is unfinished."""
@@ -195,10 +206,12 @@ class Rotations:
             await self._until_loaded(urgent)
         if line == "index":
             await self._drop_tags(version, report)
-        if await self._stores.housekeeping.shred():
-            self._progress.did("what was overwritten is gone from the files")
-        else:
+        if retiring or line == "index":
+            report.traces = await self._stores.housekeeping.rewrite(self._rewrite_up_to)
+        if not await self._stores.housekeeping.shred():
             report.left.append("A reader was in the way of cutting the WAL: run the same command again.")
+        elif not report.traces:
+            self._progress.did("what was overwritten is gone from the files")
         await self._note_empty(line)
 
     async def _take_over(self, version: int, report: Report) -> None:
@@ -246,8 +259,14 @@ class Rotations:
 
     async def _drop_tags(self, version: int, report: Report) -> None:
         """Delete the tags that nobody looks for any more, of versions that are disabled."""
+        closed = await self._stores.keys.closed()
+        used = (await self._stores.keys.versions_in_use())["index"]
         for key in self._custody.keyring.of_line("index"):
-            if key.version != version and not key.state.opens:
+            if (
+                key.version != version
+                and not key.state.opens
+                and (key.version in used or ("index", key.version) not in closed)
+            ):
                 await self._custody.close("index", key.version)
                 dropped = await self._reindex.drop(key.version)
                 if dropped:

@@ -1,7 +1,7 @@
 """The one place that knows everyone: settings in, a running vault out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from vault.housekeeping import Housekeeping
 from vault.idempotency import Answers
 from vault.installation import Vault
 from vault.key_watch import KeyWatch
-from vault.keys import check_in, mismatches
+from vault.keys import make_known, mismatches
 from vault.ports import Stores
 from vault.profiles import Profiles
 from vault.sessions import Sessions
@@ -52,14 +52,8 @@ async def open_vault(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_files(config, folder, tenant, clock))
-        while True:
-            try:
-                await check_in(opened.stores, opened.keyring, opened.sealer, clock)
-                break
-            except KeyringError:
-                if opened.file is None or not opened.file.has_changed():
-                    raise
-                opened.keyring.become(opened.file.read())  # a rotation went on since it was read
+        await opened.prove(lambda: mismatches(opened.stores, opened.keyring, opened.sealer))
+        await make_known(opened.stores.keys, opened.keyring, opened.sealer, clock)
         watch = KeyWatch(
             opened.file, opened.keyring, opened.sealer, opened.stores.keys, opened.stores.processes, clock
         )
@@ -83,6 +77,16 @@ class Opened:
     keyring: Keyring
     sealer: Sealer
     stores: Stores
+
+    async def prove(self, trouble: Callable[[], Awaitable[list[str]]]) -> None:
+        """Raise ``KeyringError`` with the trouble, unless the keyring has changed since it was read.
+
+        Then a rotation goes on beside this, and the newer keyring is judged instead.
+        """
+        while sentences := await trouble():
+            if self.file is None or not self.file.has_changed():
+                raise KeyringError(" ".join(sentences))
+            self.keyring.become(await asyncio.to_thread(self.file.read))
 
 
 @asynccontextmanager
@@ -220,7 +224,7 @@ async def check(config: Config, folder: Path) -> list[str]:
         require_whole(folder, config)
         async with open_files(config, folder, DEFAULT_TENANT, SystemClock()) as opened:
             trouble += await opened.stores.housekeeping.check()
-            trouble += await mismatches(opened.stores, opened.keyring, opened.sealer)
+            await opened.prove(lambda: mismatches(opened.stores, opened.keyring, opened.sealer))
             aside = [await store.set_aside_census() for store in opened.stores.sealed]
             if rows := sum(sum(census.values()) for census in aside):
                 trouble.append(in_quarantine(rows))

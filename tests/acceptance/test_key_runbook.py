@@ -520,7 +520,7 @@ def test_rows_that_do_not_open(house: House) -> None:
         assert "opens, and is re-sealed" in operator.types()
         assert "1 rows are discarded" in operator.types()
         operator.shell(_sql(operator.next_block("sql")), 0)
-        assert "left: 1 rows do not open" in operator.types()
+        assert "left: 1 row does not open" in operator.types()
         assert house.say("GET", f"/profiles/{cut}")[0] == 404
         assert house.say("GET", f"/profiles/{moved}")[0] == 500
         house.stand(without=(2, 3))

@@ -158,7 +158,7 @@ async def test_what_does_not_open_has_its_own_cause_and_stops_nothing(
         plan = await operator.sweep.plan()
         assert (plan["profiles"].opened, plan["profiles"].unopened) == ({1: 2}, {refused.value.code: 1})
         report = await operator.rotations.rotate("data")
-        assert report.left == ["1 rows do not open and are in quarantine: tokenvault keys quarantine list"]
+        assert report.left == ["1 row does not open and is in quarantine: tokenvault keys quarantine list"]
         (note,) = await operator.quarantine.list()
         assert (note.name, note.cause, note.row.key_version) == (f"profiles/{bad}", words, 1)
         assert (await operator.status()).quarantine["profiles"] == 1

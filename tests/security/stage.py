@@ -15,12 +15,10 @@ from multidict import CIMultiDictProxy
 from vault import wiring
 from vault.clock import Clock
 from vault.config import Config
-from vault.crypto import keyring_file
-from vault.crypto.sealer import Sealer
 from vault.errors import StoreUnavailable
 from vault.installation import Vault
+from vault.key_watch import KeyWatch
 from vault.sessions import OpenedSession, Wanted
-from vault.stores import open_stores
 from vault.wiring import DEFAULT_TENANT
 
 API = "/api/v1"
@@ -129,12 +127,11 @@ async def worker(
 ) -> AsyncIterator[Vault]:
     """Open the same files once more, as another process would; ``around`` wraps a store by its name."""
     config = config or Config()
-    keyring = keyring_file.read(data / config.keyring.file)
-    async with open_stores(config.storage.url, data, config.storage.busy_timeout) as stores:
+    async with wiring.open_files(config, data, DEFAULT_TENANT, clock) as opened:
+        stores = opened.stores
         wrapped = replace(stores, **{name: wrap(getattr(stores, name)) for name, wrap in around.items()})
-        yield wiring.assemble(
-            config, DEFAULT_TENANT, clock, keyring, Sealer(keyring, DEFAULT_TENANT), wrapped
-        )
+        watch = KeyWatch(opened.file, opened.keyring, opened.sealer, stores.keys, stores.processes, clock)
+        yield wiring.assemble(config, DEFAULT_TENANT, clock, replace(opened, stores=wrapped), watch)
 
 
 def query(data: Path, sql: str, *parameters: object, database: str = "sessions") -> list[Any]:

@@ -174,7 +174,7 @@ async def test_a_claim_ends_with_the_work_however_that_ends(data: Path, clock: F
 
 
 async def test_who_takes_the_claim_sees_what_was_done_before(data: Path, clock: FakeClock) -> None:
-    """The keyring is read anew under the claim, and a version that was saved and not made known is."""
+    """The keyring is read anew under the claim; a version that was saved and not made known is with its next move."""
     async with desk(data, clock) as early:
         keyring = keyring_of(data)
         keyring_file(
@@ -185,6 +185,7 @@ async def test_who_takes_the_claim_sees_what_was_done_before(data: Path, clock: 
             await early.custody.record("data", 2)
         async with early.custody.claim("going on"):
             assert states(early.custody.keyring, "data") == {1: KeyState.ACTIVE, 2: KeyState.PENDING}
+            await early.custody.activate("data", 2)
             record = await early.custody.record("data", 2)
             assert record.fingerprint == early.custody.keyring.of_line("data")[-1].fingerprint
 

@@ -144,9 +144,9 @@ async def test_tags_of_a_disabled_version_are_no_trouble() -> None:
         keyring = new_keyring(0)
         await _written_with(stores, keyring)
         ann = a_tag("ann@example.org", version=2), a_tag("ann@example.org")
-        await stores.profiles.insert([a_new_profile(*ann)], NOW)
         rotated = _rotated(keyring, "index")
         await _written_with(stores, rotated)
+        await stores.profiles.insert([a_new_profile(*ann)], NOW)
 
         assert await mismatches(stores, rotated, Sealer(rotated, "default")) == []
 

@@ -83,7 +83,7 @@ def check(text: str, expected_key: str | None = None) -> Checked:
         signature = base64.b64decode(told.signature, validate=True)
         verify_key = VerifyKey(base64.b64decode(told.signer.public_key, validate=True))
         if told.format != FORMAT:
-            raise CertificateRefused("This certificate has a format that is not known here.")
+            raise CertificateRefused("This is not a retirement certificate of a format that is known here.")
         verify_key.verify(_DOMAIN + _canonical(body), signature)
     except nacl.exceptions.BadSignatureError:
         raise CertificateRefused("The signature does not hold: the certificate was altered.") from None

@@ -6,6 +6,7 @@ key is changed without touching the keys, and a process that has read the file o
 
 import fcntl
 import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -154,7 +155,7 @@ class KeyringFile:
         try:
             with self._locked():
                 before, _ = self._content()
-                if hashlib.sha256(before).digest() != self._digest:
+                if not hmac.compare_digest(hashlib.sha256(before).digest(), self._digest or b""):
                     raise KeyringError(
                         f"The keyring {self.path} was changed underneath by another process; nothing was written. "
                         "Run the command again."

@@ -22,6 +22,14 @@ class StoreHousekeeping(Protocol):
         """Return what is wrong with the files, in sentences that say how to mend it; empty if nothing is."""
         ...
 
+    async def rewrite(self, most_bytes: int | None) -> list[str]:
+        """Write the files anew, so that nothing deleted or overwritten is left in unused parts of them.
+
+        Every writer waits meanwhile. Files larger than ``most_bytes`` (None: no bound) are left alone. Returns,
+        by name and in sentences, what was left.
+        """
+        ...
+
     async def copy(self, folder: Path) -> None:
         """Copy everything, as it is at one moment, into an empty folder that the same back-end can open."""
         ...

@@ -36,6 +36,8 @@ class ProfileStore(AnswerStore, Protocol):
     ) -> list[str | None]:
         """Insert each profile whose tags are all free, in order, in one transaction; skip the others whole.
 
+        The tags of a field come newest version first, as ``KeyStore.require`` wants them claimed.
+
         Returns one outcome a profile: None when inserted, else the field of the first tag that is taken
         (also by an earlier profile of the same batch). Tags owned by a profile that is no longer alive at
         ``now`` count as free and are taken over. With a ``keeper`` its answer is stored in the same

@@ -28,8 +28,9 @@ class SealedStore(Protocol):
     ) -> list[SealedRow]:
         """Return up to ``limit`` rows behind the cursor ``after`` (None: from the first), in the cursor's order.
 
-        With ``key_version`` only those whose column says so. A row that is there during a whole walk over
-        the pages is seen by it; one that comes or goes meanwhile may be.
+        With ``key_version`` only those whose column says so. A row that is there under one cursor during a whole
+        walk over the pages is seen by it; one that comes, goes or moves meanwhile (a session whose id is rotated)
+        may be.
         """
         ...
 

@@ -4,18 +4,18 @@ import click
 
 from vault.cli.keys.ending import compromise, retire, verify_certificate
 from vault.cli.keys.quarantine import quarantine
-from vault.cli.keys.rotation import activate, disable, enable, new, rehearse, rotate
+from vault.cli.keys.rotation import activate, disable, enable, new, rehearse, rotate, shred
 from vault.cli.keys.status import status
 from vault.cli.keys.unlocking import recovery, rewrap
 
 COMMANDS = (
     status, new, rotate, rehearse, activate, disable, enable, retire, verify_certificate, compromise, quarantine,
-    rewrap, recovery,
+    rewrap, recovery, shred,
 )  # fmt: skip
 
 __all__ = [
     "activate", "compromise", "disable", "enable", "keys", "new", "quarantine", "recovery", "rehearse", "retire",
-    "rewrap", "rotate", "status", "verify_certificate",
+    "rewrap", "rotate", "shred", "status", "verify_certificate",
 ]  # fmt: skip
 
 

@@ -254,6 +254,25 @@ def _say_reports(reports: list[Report]) -> None:
         )
         for sentence in report.left:
             click.echo(f"  left: {sentence}")
+        if report.traces:
+            click.echo(f"  pieces of old boxes may be left in unused parts of {', '.join(report.traces)}.")
+            click.echo("  At an hour when writers can wait: tokenvault keys shred")
+
+
+@click.command(
+    epilog="Example: tokenvault keys shred --data ./data\n\n"
+    "Writers wait until a file is done, and are refused after storage.busy_timeout; look-ups go on."
+)
+@json_option
+@placed
+def shred(place: Place, *, as_json: bool) -> None:
+    """Write the databases anew, so that nothing deleted or overwritten is left in unused parts of them."""
+    left = at_desk(place, lambda desk, _: desk.shred(), as_json=as_json)
+    if as_json:
+        click.echo(json.dumps({"left": left}))
+    else:
+        click.echo(f"left: {', '.join(left)}" if left else "the databases are written anew")
+    sys.exit(1 if left else 0)
 
 
 def _tell_plan(findings: dict[str, Findings], *, as_json: bool) -> None:

@@ -15,6 +15,10 @@ class MemoryHousekeeping:
         """What was deleted is gone from the dicts; Python gives no hold on freed memory."""
         return True
 
+    async def rewrite(self, most_bytes: int | None) -> list[str]:
+        """There are no files."""
+        return []
+
     async def check(self) -> list[str]:
         """There are no files in which something could be wrong."""
         return []

@@ -53,13 +53,35 @@ class SqliteHousekeeping:
                 is_cut = False
         return is_cut
 
+    async def rewrite(self, most_bytes: int | None) -> list[str]:
+        """Let VACUUM build each file anew.
+
+        ``secure_delete`` zeroes what is deleted, but not the copies that stay in a page's unused part when SQLite
+        shares a page's rows out among others; only a new page has none.
+        """
+        left = []
+        for database in self._databases:
+            size = database.path.stat().st_size
+            if most_bytes is not None and size > most_bytes:
+                left.append(f"{database.path.name} ({size / 2**20:,.0f} MiB)")
+                continue
+            for _ in range(SHRED_TRIES):
+                if await database.writer.rewrite():
+                    break
+                await asyncio.sleep(SHRED_PAUSE)
+            else:
+                left.append(f"{database.path.name} (it was in use, or the disk has no room for a copy)")
+        return left
+
     async def check(self) -> list[str]:
         """Check both files."""
         return [sentence for database in self._databases for sentence in await database.check()]
 
     async def copy(self, folder: Path) -> None:
-        """Copy both files with SQLite's own backup, ``sessions.db`` first: a profile may lack its session then,
-        never a session its profile."""
+        """Copy each file with SQLite's own backup, one after the other: they share no moment.
+
+        ``sessions.db`` is first, so of whoever comes in between, the profile is there and the session is not.
+        """
         for database in reversed(self._databases):
             await database.copy(folder)
 

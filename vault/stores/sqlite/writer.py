@@ -53,6 +53,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._closing = False
         self._checkpoints: list[asyncio.Future[bool]] = []
+        self._rewrites: list[asyncio.Future[bool]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
         self._task = asyncio.create_task(self._serve(), name="sqlite-writer")
 
@@ -78,6 +79,15 @@ class Writer:
         self._wake.set()
         return await done
 
+    async def rewrite(self) -> bool:
+        """Write the whole file anew (VACUUM); every writer waits meanwhile. False if it could not be done just now."""
+        if self._closing:
+            return False
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._rewrites.append(done)
+        self._wake.set()
+        return await done
+
     async def close(self) -> None:
         """Finish every job that was accepted, then close the connection."""
         self._closing = True
@@ -87,7 +97,9 @@ class Writer:
         self._connection.close()
 
     async def _serve(self) -> None:
-        while self._waiting or self._checkpoints or not self._closing:
+        while self._waiting or self._checkpoints or self._rewrites or not self._closing:
+            if self._rewrites:
+                await self._rewrite()
             if self._checkpoints:
                 await self._checkpoint()
             if self._waiting:
@@ -106,6 +118,20 @@ class Writer:
         for done in asked:
             if not done.done():
                 done.set_result(not is_busy)
+
+    async def _rewrite(self) -> None:
+        asked, self._rewrites = self._rewrites, []
+        try:
+            await self._in_thread("VACUUM")
+            is_done = True
+        except (
+            sqlite3.Error
+        ) as error:  # locked by another writer, or no room for the copy: nothing has changed
+            structlog.get_logger().warning("store.not_rewritten", error=_name(error))
+            is_done = False
+        for done in asked:
+            if not done.done():
+                done.set_result(is_done)
 
     async def _transaction(self, jobs: list[_Job]) -> None:
         try:
