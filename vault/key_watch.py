@@ -16,7 +16,7 @@ from vault.crypto.keyring import Keyring
 from vault.crypto.keyring_file import KeyringFile
 from vault.crypto.sealer import Sealer
 from vault.errors import KeyringError, StaleKeys, UnknownKey, VaultError
-from vault.keys import unproven
+from vault.keys import left_behind, unproven
 from vault.ports import KeyStore, ProcessStore
 from vault.records import ServingProcess
 
@@ -63,7 +63,7 @@ class KeyWatch:
             if not self._is_behind(self._file):
                 return True  # another request has just done it
             newer = await asyncio.to_thread(self._file.read)  # unlocking may ask a service
-            trouble = await unproven(self._keys, newer, self._sealer)
+            trouble = await unproven(self._keys, newer, self._sealer) + await left_behind(self._keys, newer)
             if trouble:
                 raise KeyringError(" ".join(trouble))
             self._keyring.become(newer)

@@ -4,7 +4,7 @@ from collections import Counter
 
 from vault.clock import Clock
 from vault.crypto import certificate
-from vault.crypto.keyring import Keyring, KeyState, KeyVersion
+from vault.crypto.keyring import LINES, Keyring, KeyState, KeyVersion
 from vault.crypto.sealer import Sealer
 from vault.errors import BoxError, KeyringError
 from vault.ports import KeyStore, Stores
@@ -27,11 +27,23 @@ async def unproven(store: KeyStore, keyring: Keyring, sealer: Sealer) -> list[st
                 f"The keyring's {name} is another key than the database was written with"
                 f" (fingerprint {key.fingerprint}, expected {record.fingerprint}). {_MEND}"
             )
-    for line, version in sorted(await store.closed()):
-        key = keyring.get(line, version)
-        if key is not None and key.state is KeyState.ACTIVE:
+    return trouble
+
+
+async def left_behind(store: KeyStore, keyring: Keyring) -> list[str]:
+    """Return, in sentences, every line whose active version may not write any more: the keyring is an old copy."""
+    closed = await store.closed()
+    trouble = []
+    for line in LINES:
+        active = [key for key in keyring.of_line(line) if key.state is KeyState.ACTIVE]
+        for key in active:
+            if (line, key.version) not in closed:
+                continue
+            newer = any(other.version > key.version and other.state.opens for other in keyring.of_line(line))
+            mend = f"Bring it up to date: tokenvault keys rotate --line {line}" if newer else _MEND
             trouble.append(
-                f"The keyring's active {_name(line, version)} was left behind by a rotation: it is an old copy. {_MEND}"
+                f"The keyring's active {_name(line, key.version)} was left behind by a rotation: it is an old copy. "
+                f"{mend}"
             )
     return trouble
 
@@ -43,6 +55,7 @@ async def mismatches(stores: Stores, keyring: Keyring, sealer: Sealer) -> list[s
     disabled: a rotation of the index line leaves them for a moment, and nobody looks for them.
     """
     trouble = await unproven(stores.keys, keyring, sealer)
+    trouble += await left_behind(stores.keys, keyring)
     trouble += await _lost_index(stores, keyring)
     known = {(record.line, record.version) for record in await stores.keys.known()}
     for line, versions in sorted((await stores.keys.versions_in_use()).items()):

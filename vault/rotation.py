@@ -13,7 +13,7 @@ import structlog
 from vault.clock import Clock
 from vault.crypto.keyring import LINES, KeyState, KeyVersion
 from vault.custody import Custody
-from vault.errors import Conflict, KeyMoveRefused, ProcessesBehind, TagsCollide
+from vault.errors import Conflict, KeyMoveRefused, ProcessesBehind
 from vault.journal import Journal
 from vault.ports import Stores
 from vault.progress import Progress, counted
@@ -241,21 +241,10 @@ class Rotations:
         """Give every profile its tags under an index version; return how many were added. Raises ``TagsCollide``."""
         await self._stores.keys.reopen("index", version)
         await self._stores.keys.require(version)  # before the walk: whoever comes in behind it has claimed
-        done = await self._reindex.claim(version)
-        if done.collisions:
-            fields = ", ".join(sorted({one.field for one in done.collisions}))
-            raise TagsCollide(
-                f"{len(done.collisions)} profiles have a value ({fields}) that another has too, as it is read "
-                "today (was profiles.default_region changed?). Change or erase one of each: "
-                + ", ".join(one.name for one in done.collisions[:10])
-            )
-        again = await self._reindex.claim(version)
-        if again.added or again.collisions:
-            raise Conflict("Tags are missing that were added: something writes past the vault.")
-        self._progress.did(
-            f"{counted(done.added, 'index tag is', 'index tags are')} added under version {version}, none is missing"
-        )
-        return done.added
+        added = await self._reindex.claim_all(version)
+        told = counted(added, "index tag is", "index tags are")
+        self._progress.did(f"{told} added under version {version}, none is missing")
+        return added
 
     async def _drop_tags(self, version: int, report: Report) -> None:
         """Delete the tags that nobody looks for any more, of versions that are disabled."""

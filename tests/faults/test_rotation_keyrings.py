@@ -37,6 +37,7 @@ COMMANDS = {
     "enable": "data 1",
     "retire": "--version 1 --patience 0",
     "compromise": "--version 1 --patience 0 --end-sessions",
+    "shred": "",
     "quarantine list": "",
     "quarantine retry": "profiles/11111111-2222-4333-8444-555555555555",
     "quarantine discard": "profiles/11111111-2222-4333-8444-555555555555",

@@ -421,7 +421,7 @@ def test_a_rehearsal_tells_times_and_no_command_that_undoes(desk: Desk) -> None:
     assert "line data: version 1 -> 2" in done.out
     told = desk.run("rehearse_rotation", "--json").told
     assert set(told["lines"]) == set(FIRST)
-    assert told["plan"]["profiles"] == {"opened": {"1": PEOPLE}, "unopened": {}}
+    assert told["plan"]["profiles"] == {"opened": {"1": PEOPLE}, "unopened": {}, "names": {}}
     assert told["copied_bytes"] > 0
 
 

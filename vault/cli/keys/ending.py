@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vault.cli.keys.rotation import at, at_desk, dry_option, json_option, one_line_option, paced
+from vault.cli.keys.desk import at, at_desk, dry_option, json_option, one_line_option, paced
 from vault.cli.place import Place, fail, placed
 from vault.cli.times import shown
 from vault.compromise import Exposure

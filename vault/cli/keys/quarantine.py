@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from vault.cli.keys.rotation import at_desk, json_option
+from vault.cli.keys.desk import at_desk, json_option
 from vault.cli.place import Place, placed
 from vault.key_desk import KeyDesk
 from vault.progress import Progress

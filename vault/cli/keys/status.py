@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vault.cli.keys.rotation import at_desk
+from vault.cli.keys.desk import at_desk
 from vault.cli.place import Place, placed
 from vault.cli.times import shown
 from vault.key_status import KeyStatus

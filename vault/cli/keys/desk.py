@@ -1,0 +1,81 @@
+"""How commands on keys are asked, and the desk at which they work."""
+
+import shlex
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vault.cli.keys.watching import watching
+from vault.cli.place import Place, run
+from vault.crypto.keyring import LINES
+from vault.key_desk import KeyDesk, Manner, open_desk
+from vault.progress import Progress
+
+Command = Callable[..., Any]
+
+line_option = click.option("--line", type=click.Choice(LINES), help="Only this line. Default: every line.")
+one_line_option = click.option(
+    "--line", type=click.Choice(LINES), default="data", show_default=True, help="The line of the key."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object; steps go to stderr."
+)
+dry_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+
+
+def _until(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Return the next time the local clock shows HH:MM, in milliseconds."""
+    if value is None:
+        return None
+    try:
+        wanted = datetime.strptime(value, "%H:%M").time()
+    except ValueError:
+        raise click.BadParameter("must be a time of day, such as 05:30") from None
+    now = datetime.now().astimezone()
+    until = now.replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0)
+    return int((until if until > now else until + timedelta(days=1)).timestamp() * 1000)
+
+
+def paced(command: Command) -> Command:
+    """Give a command the options of long work."""
+    for option in (
+        click.option(
+            "--patience", type=click.FloatRange(0), default=60.0, show_default=True, metavar="SECONDS",
+            help="How long to wait for serving processes to load a keyring.",
+        ),
+        click.option(
+            "--until", callback=_until, metavar="HH:MM", help="Stop at this time of day; the same command goes on."
+        ),
+        click.option("--rate", type=click.IntRange(0), default=0, help="Rows a second at most. 0: no bound."),
+        click.option(
+            "--batch", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Rows a transaction."
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def at(place: Place) -> str:
+    """Return the option that a command needs to find this vault; none for ./data."""
+    return "" if place.data == Path("data") else f" --data {shlex.quote(str(place.data))}"
+
+
+def at_desk(
+    place: Place,
+    work: Callable[[KeyDesk, Progress], Awaitable[Any]],
+    manner: Manner | None = None,
+    *,
+    as_json: bool = False,
+    undo: bool = True,
+) -> Any:
+    """Open the desk, do the work under a progress bar, and return what came of it."""
+
+    async def whole() -> Any:
+        with watching(as_json=as_json, undo=undo, place=at(place)) as progress:
+            async with open_desk(place.config, place.data, manner, progress=progress) as desk:
+                return await work(desk, progress)
+
+    return run(whole())
