@@ -257,6 +257,13 @@ def test_the_status_is_for_people_and_for_programs(house: House) -> None:
     assert '"quarantine": 0' in shown
 
 
+def test_files_are_written_anew_beside_a_service(house: House) -> None:
+    """Nothing is left, and the service goes on with the files as they are then."""
+    with beside_a_service(house, "shred") as operator:
+        assert "the databases are written anew" in operator.types()
+        house.stand()
+
+
 def test_the_routine(house: House) -> None:
     """Planned, rehearsed, rotated beside the service, refused for a day, destroyed with a certificate that holds."""
     with beside_a_service(house, "routine") as operator:
@@ -269,7 +276,7 @@ def test_the_routine(house: House) -> None:
             "version 2 of line data is made, pending", "loaded the keyring",
             "version 2 of line data is active, version 1 is retiring", "rows are re-sealed under version 2",
             "open, read back", "version 1 of line data is disabled: it opens nothing",
-            "index tags are added under version 2", "index tags under version 1 are deleted",
+            "index tags are added under version 2", "old index tags deleted, under version 1",
             "what was overwritten is gone from the files", "undo: tokenvault keys enable data 1)",
         ):  # fmt: skip
             assert step in rotated
