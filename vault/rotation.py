@@ -259,7 +259,9 @@ class Rotations:
                 await self._custody.close("index", key.version)
                 dropped = await self._reindex.drop(key.version)
                 if dropped:
-                    self._progress.did(f"{counted(dropped, 'old index tag')} deleted, under version {key.version}")
+                    self._progress.did(
+                        f"{counted(dropped, 'old index tag')} deleted, under version {key.version}"
+                    )
         report.verified = {"tags": (await self._stores.profiles.tag_census()).get(version, 0)}
 
     async def _note_empty(self, line: str) -> None:

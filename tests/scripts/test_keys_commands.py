@@ -175,7 +175,7 @@ def test_help_explains_it_with_an_example(desk: Desk, script: str) -> None:
         assert shown.code == 0
         assert "Example: tokenvault keys" in shown.out
         assert "--json" in shown.out
-        assert ("--data" in shown.out) == (script != "verify_certificate")
+        assert "--data" in shown.out
 
 
 @pytest.mark.parametrize("script", WORKS)
@@ -476,6 +476,31 @@ def test_a_key_rests_before_it_is_destroyed(desk: Desk) -> None:
     assert (
         previous.read_bytes() == (desk.folder / "keyring.json").read_bytes()
     )  # the secret is not in it either
+
+
+def test_a_version_is_named_once_with_its_option_or_alone(desk: Desk) -> None:
+    """Both ways mean the same; neither, and both at once, are usage."""
+    assert desk.run("rotate_keys", "--line", "data").code == 0
+    for arguments in ((), ("1", "--version", "1")):
+        refused = desk.run("retire_key", *arguments)
+        assert (refused.code, "name one version" in refused.err) == (2, True)
+    assert desk.run("retire_key", "1", "--cool-down", "0").code == 0
+    assert desk.states() == {1: "destroyed", 2: "active"}
+
+
+async def test_a_certificate_of_another_vault_is_told_apart(desk: Desk, tmp_path: Path) -> None:
+    """With ``--data`` the signer has to be a signing key of that vault; one that is destroyed counts too."""
+    assert await asyncio.to_thread(lambda: desk.works("verify_certificate").code) == 0
+    path = desk.folder / "certificates" / "data-1.json"
+    await wiring.initialise(Config(), tmp_path / "other")
+
+    def check(data: Path) -> Done:
+        return desk.run("verify_certificate", path, "--data", data)
+
+    ours = await asyncio.to_thread(check, desk.folder)
+    assert (ours.code, "compare" in ours.out) == (0, False)
+    others = await asyncio.to_thread(check, tmp_path / "other")
+    assert (others.code, "not signed by a signing key of this vault" in others.err) == (1, True)
 
 
 def test_a_certificate_holds_or_does_not(desk: Desk) -> None:

@@ -58,6 +58,22 @@ def paced(command: Command) -> Command:
     return command
 
 
+def versioned(command: Command) -> Command:
+    """Give a command ``version``, which is asked for as ``--version N`` or as the argument N."""
+
+    def call(*, version: int | None, number: int | None, **rest: Any) -> Any:
+        if (version is None) == (number is None):
+            raise click.UsageError("name one version: --version N, or N alone")
+        return command(version=version or number, **rest)
+
+    call.__doc__, call.__name__ = command.__doc__, command.__name__
+    call.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # as in place.py
+    wrapped: Command = click.argument("number", type=click.IntRange(1), required=False, metavar="[N]")(call)
+    return click.option("--version", type=click.IntRange(1), metavar="N", help="The version; or N alone.")(
+        wrapped
+    )
+
+
 def at(place: Place) -> str:
     """Return the option that a command needs to find this vault; none for ./data."""
     return "" if place.data == Path("data") else f" --data {shlex.quote(str(place.data))}"

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
-from vault.cli.keys.desk import at, at_desk, dry_option, json_option, one_line_option, paced
+from vault.cli.keys.desk import at, at_desk, dry_option, json_option, one_line_option, paced, versioned
 from vault.cli.place import Place, fail, placed
 from vault.cli.times import shown
 from vault.compromise import Exposure
+from vault.config import load
 from vault.crypto import certificate
-from vault.errors import CertificateRefused
+from vault.errors import CertificateRefused, ConfigError
 from vault.key_desk import KeyDesk, Manner
 from vault.progress import Progress
 from vault.retirement import Retired, write_certificate
@@ -30,7 +31,7 @@ _MEANING = {
 
 @click.command(epilog="Example: tokenvault keys retire --line data --version 1 --data ./data")
 @one_line_option
-@click.option("--version", type=click.IntRange(1), required=True, help="The disabled version to destroy.")
+@versioned
 @click.option(
     "--cool-down", type=click.IntRange(0), metavar="SECONDS",
     help="How long no row must have been under it (setting keyring.cool_down).",
@@ -87,7 +88,7 @@ def retire(
     epilog="Example: tokenvault keys compromise --version 1 --end-sessions --list exposed.txt --data ./data"
 )
 @one_line_option
-@click.option("--version", type=click.IntRange(1), required=True, help="The version in the wrong hands.")
+@versioned
 @click.option("--end-sessions", is_flag=True, help="End every session: everybody logs in again.")
 @click.option(
     "--list", "list_file", type=click.Path(dir_okay=False, path_type=Path),
@@ -161,24 +162,46 @@ def compromise(
 @click.option(
     "--public-key", help="The signer's Ed25519 key as 'keys status --json' tells it, to be sure who signed."
 )
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also check that a signing key of this vault signed it.",
+)
 @json_option
-def verify_certificate(file: Path, *, public_key: str | None, as_json: bool) -> None:
+def verify_certificate(file: Path, *, public_key: str | None, data: Path | None, as_json: bool) -> None:
     """Check a retirement certificate offline: neither vault nor keys are needed."""
+    known = _signers(data, as_json=as_json) if data else None
     try:
         checked = certificate.check(file.read_text("utf-8", "replace"), public_key)
+        if known is not None and checked.public_key not in known:
+            raise CertificateRefused("The certificate was not signed by a signing key of this vault.")
     except CertificateRefused as error:
         if as_json:
             click.echo(json.dumps({"valid": False, "reason": error.message}))
             sys.exit(1)
         fail(error)
-    said = checked.statement
+    said, is_known = checked.statement, known is not None or public_key is not None
     if as_json:
-        click.echo(json.dumps({"valid": True, "signer_known": public_key is not None, **said}))
+        click.echo(json.dumps({"valid": True, "signer_known": is_known, **said}))
         return
     click.echo(f"valid: version {said['version']} of line {said['line']} ({said['fingerprint']})")
     click.echo(f"was destroyed at {said['destroyed_at']}; rows under it: ", nl=False)
     click.echo("; ".join(f"{sum(census['rows'].values())} at {census['at']}" for census in said["censuses"]))
-    click.echo(f"signed by {checked.public_key}" + ("" if public_key else ": compare it with one you know"))
+    click.echo(f"signed by {checked.public_key}" + ("" if is_known else ": compare it with one you know"))
+
+
+def _signers(data: Path, *, as_json: bool) -> set[str | None]:
+    """Return the public keys of a vault's signing keys, destroyed ones too."""
+
+    async def work(desk: KeyDesk, _: Progress) -> set[str | None]:
+        return {one.public_key for one in (await desk.status()).lines["signing"]}
+
+    try:
+        place = Place(load(None, os.environ), data)
+    except ConfigError as error:
+        fail(error)
+    signers: set[str | None] = at_desk(place, work, as_json=as_json)
+    return signers
 
 
 def _tell_retire_dry_run(place: Place, line: str, version: int, *, as_json: bool) -> None:
