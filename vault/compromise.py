@@ -77,7 +77,7 @@ class Compromise:
         unfinished = (KeyState.PENDING, KeyState.RETIRING)
         report = None
         if any(key.state in unfinished for key in self._custody.keyring.of_line(line)):
-            report = await self._rotations.rotate(line, urgent=True)
+            report = await self._rotations.rotate(line, stolen=version)
         structlog.get_logger().warning("keys.compromised", count=sum(exposed.rows.values()))
         return Exposure(line, version, exposed.rows, exposed.since, exposed.compromised_at, ended, report)
 
@@ -96,9 +96,8 @@ class Compromise:
         elif key.state is KeyState.ACTIVE:
             pending = next((k for k in keyring.of_line(line) if k.state is KeyState.PENDING), None)
             successor = pending or await self._custody.add(line)
-            if (
-                line != "index"
-            ):  # an index version is active only when every profile has its tags: rotate sees to it
+            # An index version is active only when every profile has its tags: the rotation sees to it.
+            if line != "index":
                 await self._custody.activate(line, successor.version)
                 self._progress.did(f"version {successor.version} of line {line} is active")
         if line == "data":

@@ -82,10 +82,11 @@ class Rotations:
             self._refuse_second(line)
             return await self._custody.add(line)
 
-    async def rotate(self, line: str, *, urgent: bool = False) -> Report:
+    async def rotate(self, line: str, *, stolen: int | None = None) -> Report:
         """Do the whole routine for one line, or finish the one that was interrupted.
 
-        ``urgent`` does not insist on processes that are behind: the fence and their next read teach them.
+        In an emergency ``stolen`` is the version that is swept first; then processes that are behind are not insisted
+        upon, whom the fence and their next read teach.
 
         Raises ``RotationHeld`` if another is at it, ``ProcessesBehind`` if a serving process does not load the
         new key in time, ``TagsCollide``, ``OutOfTime``. Each leaves a vault that serves as before, and the
@@ -93,7 +94,7 @@ class Rotations:
         """
         async with self._custody.claim(f"rotation of line {line}"):
             await self._begin([line])
-            return await self._rotate(line, urgent)
+            return await self._rotate(line, stolen)
 
     async def rotate_all(self) -> list[Report]:
         """Rotate every line; after an interruption, finish only the lines that were begun. Raises as ``rotate``."""
@@ -101,7 +102,7 @@ class Rotations:
             unfinished = await self._journal.unfinished()
             chosen = [line for line in LINES if line in unfinished] or list(LINES)
             await self._begin(chosen)  # all of them at once, so that none is rotated twice in one resumed run
-            return [await self._rotate(line, urgent=False) for line in chosen]
+            return [await self._rotate(line) for line in chosen]
 
     async def activate(self, line: str, version: int) -> None:
         """Let another version write, as undoing a rotation does: the sweep of the next then goes that way."""
@@ -134,15 +135,15 @@ class Rotations:
             old = [key.version for key in self._custody.keyring.of_line(line) if key.state in writing]
             await self._journal.begin(line, old)
 
-    async def _rotate(self, line: str, urgent: bool) -> Report:
+    async def _rotate(self, line: str, stolen: int | None = None) -> Report:
         began_at = self._clock.now()
         entry = (await self._journal.unfinished())[line]
         target = await self._target(entry)
         entry = await self._journal.aim(entry, target.version)
         old = [int(version) for version in entry.from_versions.split()]
         report = Report(line, [one for one in old if one != target.version], target.version)
-        await self._introduce(target, report, urgent)
-        await self._retire_others(target, report, urgent)
+        await self._introduce(target, report, stolen)
+        await self._retire_others(target, report, stolen)
         report.seconds = (self._clock.now() - began_at) / 1000
         await self._end(entry, report)
         return report
@@ -167,11 +168,11 @@ class Rotations:
         )
         return key
 
-    async def _introduce(self, target: KeyVersion, report: Report, urgent: bool) -> None:
+    async def _introduce(self, target: KeyVersion, report: Report, stolen: int | None) -> None:
         """Make the target active, once every process can read what it will write, and see to it that all know."""
         line, version = target.line, target.version
         if target.state is KeyState.PENDING:
-            await self._until_loaded(urgent)
+            await self._until_loaded(urgent=stolen is not None)
         if line == "index" and (target.state is KeyState.PENDING or await self._has_other_tags(version)):
             # Also for an active one: tags under others may be all there are, as in a database that was restored.
             report.moved["tags"] = await self._claim_tags(version)
@@ -182,9 +183,9 @@ class Rotations:
                 f"version {version} of line {line} is active, version {old} is retiring",
                 f"tokenvault keys activate {line} {old}",
             )
-        await self._until_loaded(urgent)
+        await self._until_loaded(urgent=stolen is not None)
 
-    async def _retire_others(self, target: KeyVersion, report: Report, urgent: bool) -> None:
+    async def _retire_others(self, target: KeyVersion, report: Report, stolen: int | None) -> None:
         """Take every row to the target, prove it, and disable the versions that none needs any more."""
         line, version = target.line, target.version
         others = [key for key in self._custody.keyring.of_line(line) if key.version != version]
@@ -192,7 +193,7 @@ class Rotations:
         if line == "data":
             for old in retiring:
                 await self._custody.close(line, old)  # from here on the sweep has an end
-            await self._take_over(version, report)
+            await self._take_over(version, report, stolen)
         for old in retiring:
             if line == "data" and (left := sum((await self._custody.openable(old)).values())):
                 report.left.append(f"{left} rows are still under version {old}: run the same command again.")
@@ -203,7 +204,7 @@ class Rotations:
                 f"tokenvault keys enable {line} {old}",
             )
         if retiring:
-            await self._until_loaded(urgent)
+            await self._until_loaded(urgent=stolen is not None)
         if line == "index":
             await self._drop_tags(version, report)
         if retiring or line == "index":
@@ -214,11 +215,12 @@ class Rotations:
             self._progress.did("what was overwritten is gone from the files")
         await self._note_empty(line)
 
-    async def _take_over(self, version: int, report: Report) -> None:
+    async def _take_over(self, version: int, report: Report, stolen: int | None) -> None:
         """Sweep and verify until a verify pass finds nothing left to move."""
         line = "data"
         for _ in range(ROUNDS):
             versions = [old for old in await self._custody.census(line) if old != version]
+            versions.sort(key=lambda old: old != stolen)
             for store, count in (await self._sweep.reseal(versions)).items():
                 report.moved[store] = report.moved.get(store, 0) + count
             self._progress.did(
@@ -284,7 +286,7 @@ class Rotations:
     async def _has_other_tags(self, version: int) -> bool:
         return any(count for v, count in (await self._stores.profiles.tag_census()).items() if v != version)
 
-    async def _until_loaded(self, urgent: bool) -> None:
+    async def _until_loaded(self, *, urgent: bool) -> None:
         """Wait for the serving processes. Raises ``ProcessesBehind`` naming those that do not come."""
         behind = await self._custody.laggards(URGENT_PATIENCE if urgent else self._patience, lambda _: None)
         if behind and urgent:
