@@ -19,7 +19,7 @@ from vault.idempotency import Attempt, attempt
 from vault.installation import Vault
 from vault.key_desk import KeyDesk, Manner, open_desk
 from vault.key_watch import KeyWatch
-from vault.keys import check_in
+from vault.keys import mismatches
 from vault.ports import Stores
 from vault.sessions import Wanted
 from vault.unlock import open_unlock
@@ -44,7 +44,7 @@ async def process(data: Path, clock: FakeClock, config: Config | None = None) ->
     config = config or Config()
     async with wiring.open_files(config, data, wiring.DEFAULT_TENANT, clock) as opened:
         keyring, sealer, stores = opened.keyring, opened.sealer, opened.stores
-        await check_in(stores, keyring, sealer, clock)
+        await opened.prove(lambda: mismatches(stores, keyring, sealer))
         watch = KeyWatch(opened.file, keyring, sealer, stores.keys, stores.processes, clock)
         vault = wiring.assemble(config, wiring.DEFAULT_TENANT, clock, opened, watch)
         yield Process(vault, watch, stores, keyring)

@@ -78,17 +78,6 @@ async def mismatches(stores: Stores, keyring: Keyring, sealer: Sealer) -> list[s
     return trouble
 
 
-async def check_in(stores: Stores, keyring: Keyring, sealer: Sealer, clock: Clock) -> None:
-    """Prove every key version against its fingerprint and canary, then make new ones known to the database.
-
-    Raises ``KeyringError`` naming what does not fit; then nothing was written.
-    """
-    trouble = await mismatches(stores, keyring, sealer)
-    if trouble:
-        raise KeyringError(" ".join(trouble))
-    await make_known(stores.keys, keyring, sealer, clock)
-
-
 async def make_known(store: KeyStore, keyring: Keyring, sealer: Sealer, clock: Clock) -> None:
     """Note fingerprint and canary of each version that the database does not know."""
     known = {(record.line, record.version) for record in await store.known()}

@@ -13,14 +13,18 @@ from tests.stores.rows import NOW, Keeper, a_new_profile, a_session, a_tag
 from vault.crypto.keyring import LINES, Keyring, KeyState, KeyVersion, new_keyring
 from vault.crypto.sealer import Sealer
 from vault.errors import KeyringError
-from vault.keys import check_in, mismatches
+from vault.keys import make_known, mismatches
 from vault.ports import Stores
 from vault.records import KeyRecord
 from vault.stores import open_stores
 
 
 async def _written_with(stores: Stores, keyring: Keyring) -> None:
-    await check_in(stores, keyring, Sealer(keyring, "default"), FakeClock())
+    """Do as a start does: prove the keyring, then make it known."""
+    sealer = Sealer(keyring, "default")
+    if trouble := await mismatches(stores, keyring, sealer):
+        raise KeyringError(" ".join(trouble))
+    await make_known(stores.keys, keyring, sealer, FakeClock())
 
 
 def _with(keyring: Keyring, *keys: KeyVersion) -> Keyring:
