@@ -6,7 +6,7 @@ from vault.clock import Clock
 from vault.crypto import certificate
 from vault.crypto.keyring import LINES, Keyring, KeyState, KeyVersion
 from vault.crypto.sealer import Sealer
-from vault.errors import BoxError, KeyringError
+from vault.errors import BoxError
 from vault.ports import KeyStore, Stores
 from vault.records import KeyRecord
 
