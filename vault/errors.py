@@ -4,7 +4,7 @@ One tree. Each class has a stable ``code`` for programs, and its docstring is it
 No message ever holds a profile value, a token, a session id or a key: errors travel to logs and to clients.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -201,6 +201,11 @@ class TagsCollide(VaultError):
 
     code = "tags_collide"
 
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        super().__init__(message)
+        #: User tokens of some of those profiles: for the operator's terminal, and so in no message.
+        self.names = names
+
 
 class CertificateRefused(VaultError):
     """This is not a certificate that holds."""
@@ -209,7 +214,7 @@ class CertificateRefused(VaultError):
 
 
 class NotInQuarantine(VaultError):
-    """There is no row of this name in quarantine."""
+    """There is no row of this name in quarantine; list those that are: tokenvault keys quarantine list"""
 
     code = "not_in_quarantine"
 

@@ -98,15 +98,14 @@ class Quarantine:
             if taken:
                 fields = ", ".join(sorted({one.field for one in taken}))
                 raise TagsCollide(
-                    f"profiles/{token} opens again, but another profile has its {fields} by now, and is the one found. "
-                    "Change or erase one of the two."
+                    f"This profile opens again, but another has its {fields} by now, and is the one found. "
+                    "Change or erase one of the two.",
+                    [token],
                 )
 
     async def _find(self, name: str) -> tuple[SealedStore, str]:
         store_name, _, row_name = name.partition("/")
         store = self._stores.get(store_name)
         if store is None or all(note.name != row_name for note in await store.set_aside_rows(MOST_LISTED)):
-            raise NotInQuarantine(
-                f"There is no '{name}' in quarantine; list what is: tokenvault keys quarantine list"
-            )
+            raise NotInQuarantine
         return store, row_name

@@ -47,8 +47,8 @@ class Reindex:
             fields = ", ".join(sorted({one.field for one in done.collisions}))
             raise TagsCollide(
                 f"{len(done.collisions)} profiles have a value ({fields}) that another has too, as it is read "
-                "today (was profiles.default_region changed?). Change or erase one of each: "
-                + ", ".join(one.name for one in done.collisions[:MOST_NAMED])
+                "today (was profiles.default_region changed?). Change or erase one of each.",
+                [one.name for one in done.collisions[:MOST_NAMED]],
             )
         again = await self._claim(version)
         if again.added or again.collisions:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.vectors import reference
-from vault.crypto import keyring_text
+from vault.crypto import keyring_text, unlock_key
 from vault.crypto.keyring import Keyring, KeyState, KeyVersion, new_keyring
 from vault.crypto.keyring_file import KeyringFile
 from vault.errors import KeyringError
@@ -31,9 +31,9 @@ class Held(KeySource):
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def key(self) -> bytes:
-        """Return it."""
-        return self._key
+    def text(self) -> bytes:
+        """Return it as a key file has it."""
+        return unlock_key.to_text(self._key)
 
 
 class Mute(Held):

@@ -11,7 +11,7 @@ import click
 
 from vault import logs
 from vault.config import Config, load
-from vault.errors import AlreadyInitialised, ConfigError, Invalid, NoSuchKey, VaultError
+from vault.errors import AlreadyInitialised, ConfigError, Invalid, NoSuchKey, TagsCollide, VaultError
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -74,6 +74,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def fail(error: VaultError) -> NoReturn:
     """Say what happened on standard error; exit 2 for settings and usage, 1 for the vault's own trouble."""
     click.echo(f"tokenvault: {error.message}", err=True)
+    if isinstance(error, TagsCollide):
+        click.echo("  " + ", ".join(error.names), err=True)
     cause = getattr(error.__cause__, "sqlite_errorname", None)
     if cause:
         click.echo(f"  SQLite says: {cause}", err=True)

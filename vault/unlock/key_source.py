@@ -1,5 +1,6 @@
 """Sources that hand out an unlock key of 32 bytes, whose slots have the method ``key``."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -10,7 +11,7 @@ from vault.errors import BoxError, KeyringError
 METHOD = "key"
 
 
-class KeySource:
+class KeySource(ABC):
     """An unlock key that is fetched whenever it is needed, and not kept.
 
     A subclass says in ``name`` what a message may call it, and fetches the key's text.
@@ -24,9 +25,9 @@ class KeySource:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a source of an unlock key is not pickled")
 
+    @abstractmethod
     def text(self) -> bytes:
         """Return the key's text as it is kept. Raises ``KeyringError``."""
-        raise NotImplementedError
 
     def key(self) -> bytes:
         """Return the unlock key, 32 bytes. Raises ``KeyringError``."""

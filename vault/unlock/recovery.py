@@ -45,8 +45,8 @@ class _Combined(KeySource):
         self._key = key
         self.name = "This set of shares"
 
-    def key(self) -> bytes:
-        return self._key
+    def text(self) -> bytes:
+        return unlock_key.to_text(self._key)
 
 
 def split(key: bytes) -> list[str]:
