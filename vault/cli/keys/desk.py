@@ -40,7 +40,12 @@ def _until(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 
 
 def paced(command: Command) -> Command:
-    """Give a command the options of long work."""
+    """Give a command ``manner``, as the options of long work say it."""
+
+    def call(*, batch: int, rate: int, until: int | None, patience: float, **rest: Any) -> Any:
+        return command(manner=Manner(batch, rate, until, patience), **rest)
+
+    wrapped = _in_place_of(command, call)
     for option in (
         click.option(
             "--patience", type=click.FloatRange(0), default=60.0, show_default=True, metavar="SECONDS",
@@ -54,8 +59,8 @@ def paced(command: Command) -> Command:
             "--batch", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Rows a transaction."
         ),
     ):  # fmt: skip
-        command = option(command)
-    return command
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def versioned(command: Command) -> Command:
@@ -66,12 +71,18 @@ def versioned(command: Command) -> Command:
             raise click.UsageError("name one version: --version N, or N alone")
         return command(version=version or number, **rest)
 
-    call.__doc__, call.__name__ = command.__doc__, command.__name__
-    call.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # as in place.py
-    wrapped: Command = click.argument("number", type=click.IntRange(1), required=False, metavar="[N]")(call)
+    wrapped = _in_place_of(command, call)
+    wrapped = click.argument("number", type=click.IntRange(1), required=False, metavar="[N]")(wrapped)
     return click.option("--version", type=click.IntRange(1), metavar="N", help="The version; or N alone.")(
         wrapped
     )
+
+
+def _in_place_of(command: Command, call: Command) -> Command:
+    """Return ``call`` with the name, the help and the options of the command that it calls."""
+    call.__doc__, call.__name__ = command.__doc__, command.__name__
+    call.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own way
+    return call
 
 
 def at(place: Place) -> str:

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,7 @@ def retire(
     line: str,
     version: int,
     cool_down: int | None,
-    batch: int,
-    rate: int,
-    until: int | None,
-    patience: float,
+    manner: Manner,
     as_json: bool,
     dry_run: bool,
 ) -> None:
@@ -60,9 +57,11 @@ def retire(
     if dry_run:
         _tell_retire_dry_run(place, line, version, as_json=as_json)
         return
-    manner = Manner(batch, rate, until, patience, cool_down)
     retired: Retired = at_desk(
-        place, lambda desk, _: desk.retirement.retire(line, version), manner, as_json=as_json
+        place,
+        lambda desk, _: desk.retirement.retire(line, version),
+        replace(manner, cool_down=cool_down),
+        as_json=as_json,
     )
     path = write_certificate(place.data, retired) if retired.certificate else None
     if as_json:
@@ -105,10 +104,7 @@ def compromise(
     version: int,
     end_sessions: bool,
     list_file: Path | None,
-    batch: int,
-    rate: int,
-    until: int | None,
-    patience: float,
+    manner: Manner,
     as_json: bool,
     dry_run: bool,
 ) -> None:
@@ -126,7 +122,6 @@ def compromise(
         return exposure, len(tokens)
 
     # Without what undoes a step: nobody wants a stolen key back.
-    manner = Manner(batch, rate, until, patience)
     exposure, listed = at_desk(place, work, manner, as_json=as_json, undo=False)
     report = exposure.rotation
     if as_json:

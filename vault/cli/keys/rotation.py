@@ -64,15 +64,11 @@ def rotate(
     *,
     line: str | None,
     plan: bool,
-    batch: int,
-    rate: int,
-    until: int | None,
-    patience: float,
+    manner: Manner,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     """Rotate keys beside the running service: new version, every process has it, sweep, verify, old one disabled."""
-    manner = Manner(batch, rate, until, patience)
     if plan:
         findings = at_desk(place, lambda desk, _: desk.sweep.plan(), manner, as_json=as_json)
         _tell_plan(findings, as_json=as_json)
@@ -102,10 +98,7 @@ def rehearse(
     *,
     line: str | None,
     scratch: Path | None,
-    batch: int,
-    rate: int,
-    until: int | None,
-    patience: float,
+    manner: Manner,
     as_json: bool,
 ) -> None:
     """Rotate a copy of the vault: how long it takes, and what would not open. The vault itself is left alone."""
@@ -113,7 +106,6 @@ def rehearse(
     async def work() -> Any:
         # Without what undoes a step: typed as told, it would go to the vault, and the copy is gone.
         with watching(as_json=as_json, undo=False) as progress:
-            manner = Manner(batch, rate, until, patience)
             return await rehearse_rotation(place.config, place.data, scratch, manner, progress, line)
 
     rehearsed = run(work())
