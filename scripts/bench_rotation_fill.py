@@ -10,7 +10,7 @@ from bench_people import PROFILE_BYTES, marks, person
 
 from vault import logs, wiring
 from vault.config import Config
-from vault.profiles import NewContent
+from vault.profile_views import NewContent
 from vault.sessions import Wanted
 
 CLAIMS = {"roles": ["editor", "reviewer"], "locale": "en-GB", "tenant": "acme"}

@@ -25,22 +25,19 @@ from bench_people import encode, marks, person
 from vault import logs, wiring
 from vault.clock import SystemClock
 from vault.config import Config
-from vault.crypto.blind_index import BlindIndex
 from vault.crypto.keyring import new_keyring
 from vault.crypto.sealer import Sealer
 from vault.http.app import STRAIGHT, make_app
 from vault.http.server import Runner
-from vault.idempotency import Answers
 from vault.installation import Vault
 from vault.key_watch import KeyWatch
-from vault.ports import AnswerKeeper, NewProfile
-from vault.profiles import NewContent, Profiles
+from vault.ports import NewProfile, Stores
+from vault.profile_views import NewContent
 from vault.sessions import Wanted
+from vault.stores import open_stores
+from vault.stores.memory.audit import MemoryAudit
 from vault.stores.memory.fence import Fence
-from vault.stores.memory.keys import MemoryKeys
-from vault.stores.memory.processes import MemoryProcesses
 from vault.stores.memory.profiles import MemoryProfiles
-from vault.stores.memory.sessions import MemorySessions
 
 BARE_BYTES = 200
 SCOPES = {"profiles:read", "profiles:write", "sessions:read"}
@@ -51,11 +48,9 @@ TOGETHER = 500
 
 
 class _Unwritten(MemoryProfiles):
-    """A profile store that accepts every profile and keeps none."""
+    """A profile store that accepts every profile and keeps none, nor tells of it."""
 
-    async def insert(
-        self, batch: Sequence[NewProfile], now: int, keeper: AnswerKeeper | None = None
-    ) -> list[str | None]:
+    async def insert(self, batch: Sequence[NewProfile], *_: Any) -> list[str | None]:
         """Say that all were inserted."""
         return [None] * len(batch)
 
@@ -72,27 +67,16 @@ def _bare() -> web.Application:
     return app
 
 
-def _without_write(vault: Vault) -> Vault:
+def _without_write(vault: Vault, memory: Stores) -> Vault:
     """Return the vault with another profile store; keys, access and settings are of the same kinds."""
     clock = SystemClock()
     keyring = new_keyring(clock.now())
-    sealer = Sealer(keyring, vault.tenant)
-    settings = vault.config
-    fence, processes = Fence(), MemoryProcesses()
-    profiles, sessions = _Unwritten(fence), MemorySessions(fence)
-    keys = MemoryKeys(fence, (), profiles)
-    unwritten = Profiles(
-        profiles,
-        sessions,
-        sealer,
-        BlindIndex(keyring, vault.tenant, settings.profiles.default_region),
-        Answers(sealer, clock, settings.idempotency.lifetime),
-        clock,
-        KeyWatch(None, keyring, sealer, keys, processes, clock),
-        settings.profiles,
-        settings.limits.profile_body,
-    )
-    return replace(vault, profiles=unwritten)
+    fence = Fence()
+    stores = replace(memory, profiles=_Unwritten(fence, MemoryAudit(fence)))
+    opened = wiring.Opened(None, keyring, Sealer(keyring, vault.tenant), stores)
+    watch = KeyWatch(None, keyring, opened.sealer, stores.keys, stores.processes, clock)
+    unwritten = wiring.assemble(vault.config, vault.tenant, clock, opened, watch)
+    return replace(vault, profiles=unwritten.profiles)
 
 
 async def _fill(vault: Vault, people: int) -> tuple[list[str], list[str]]:
@@ -136,12 +120,19 @@ async def _serve(folder: Path, people: int) -> None:
     logs.configure(config.log.level, config.log.format)
     await wiring.initialise(config, folder)
     runners = []
-    async with wiring.open_vault(config, folder, housekeeping=True) as vault:
+    async with (
+        wiring.open_vault(config, folder, housekeeping=True) as vault,
+        open_stores("memory:", None, 1) as memory,
+    ):
         access_key, _ = await vault.access.create("bench", SCOPES)
         tokens, session_ids = await _fill(vault, people)
         ports = {}
         try:
-            apps = {"bare": _bare(), "vault": make_app(vault), "unwritten": make_app(_without_write(vault))}
+            apps = {
+                "bare": _bare(),
+                "vault": make_app(vault),
+                "unwritten": make_app(_without_write(vault, memory)),
+            }
             for name, app in apps.items():
                 runner, ports[name] = await _listen(app)
                 runners.append(runner)

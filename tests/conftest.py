@@ -8,6 +8,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.clock import FakeClock
+from tests.settings import UNHELD
 from vault import wiring
 from vault.config import Config
 from vault.http.app import make_app
@@ -22,8 +23,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def config() -> Config:
-    """Settings as they come; a test module may override this fixture."""
-    return Config()
+    """Settings as they come, but for refused keys; a test module may override this fixture."""
+    return UNHELD
 
 
 @pytest.fixture

@@ -1,16 +1,20 @@
 """Emergency: a key version is in the wrong hands. Nothing more is sealed under it, and its rows go first."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import structlog
 
+from vault.audit import PAGE, Audit
 from vault.clock import Clock
 from vault.crypto.keyring import KeyState
 from vault.custody import Custody
 from vault.errors import KeyMoveRefused, NoSuchKey
-from vault.ports import Stores
+from vault.journal import Report
+from vault.ports import Stores, Wanted
 from vault.progress import Progress, counted
-from vault.rotation import Report, Rotations
+from vault.records import Event
+from vault.rotation import Rotations
 
 #: Sessions that are ended in one transaction.
 CHUNK = 500
@@ -36,10 +40,17 @@ class Compromise:
     """Deals with a stolen key of one vault."""
 
     def __init__(
-        self, custody: Custody, stores: Stores, rotations: Rotations, clock: Clock, progress: Progress
+        self,
+        custody: Custody,
+        stores: Stores,
+        audit: Audit,
+        rotations: Rotations,
+        clock: Clock,
+        progress: Progress,
     ) -> None:
         self._custody = custody
         self._stores = stores
+        self._audit = audit
         self._rotations = rotations
         self._clock = clock
         self._progress = progress
@@ -53,6 +64,14 @@ class Compromise:
             found += [row.name for row in rows]
             after = rows[-1].cursor
         return found
+
+    async def openings(self, version: int) -> AsyncIterator[Event]:
+        """Yield each event by which a profile that was under a data key version was opened, the oldest first."""
+        after = 0
+        while events := await self._audit.events(Wanted(revealed_version=version), after, PAGE):
+            for event in events:
+                yield event
+            after = events[-1].sequence
 
     async def exposure(self, line: str, version: int) -> Exposure:
         """Return what whoever holds the key could open now. Raises ``NoSuchKey``."""
@@ -72,7 +91,8 @@ class Compromise:
             await self._stop_writing(line, version)
             record = await self._custody.record(line, version)
             if record.compromised_at is None:  # the first time is when it was known
-                await self._custody.note(line, version, compromised_at=exposed.compromised_at)
+                told = self._custody.event("key.compromised", line, version)
+                await self._custody.note(line, version, told, compromised_at=exposed.compromised_at)
         ended = await self._end_sessions() if end_sessions else 0
         unfinished = (KeyState.PENDING, KeyState.RETIRING)
         report = None
@@ -100,9 +120,9 @@ class Compromise:
             if line != "index":
                 await self._custody.activate(line, successor.version)
                 self._progress.did(f"version {successor.version} of line {line} is active")
-        if line == "data":
+        if line in ("data", "audit"):
             await self._custody.close(line, version)
-            self._progress.did(f"nothing more is sealed under version {version}, by any process")
+            self._progress.did(f"nothing more is written under version {version}, by any process")
 
     async def _end_sessions(self) -> int:
         ended = 0

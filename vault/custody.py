@@ -15,13 +15,14 @@ from contextlib import asynccontextmanager
 import msgspec
 from msgspec.structs import replace
 
+from vault.audit import Audit
 from vault.clock import Clock
+from vault.crypto import signed
 from vault.crypto.keyring import Keyring, KeyState, KeyVersion
 from vault.crypto.keyring_file import KeyringFile
 from vault.crypto.sealer import Sealer
 from vault.errors import KeyMoveRefused, NoSuchKey, RotationHeld
-from vault.keys import make_known
-from vault.ports import Stores
+from vault.ports import Entry, KeyStore, Stores
 from vault.progress import counted
 from vault.records import Claim, KeyRecord, ServingProcess
 
@@ -39,11 +40,18 @@ class Custody:
     """The operator's hold on the keys of one vault."""
 
     def __init__(
-        self, file: KeyringFile, keyring: Keyring, sealer: Sealer, stores: Stores, clock: Clock
+        self,
+        file: KeyringFile,
+        keyring: Keyring,
+        sealer: Sealer,
+        stores: Stores,
+        audit: Audit,
+        clock: Clock,
     ) -> None:
         self._file = file
         self._sealer = sealer
         self._stores = stores
+        self._audit = audit
         self._clock = clock
         self._claim: Claim | None = None
         self.keyring = keyring
@@ -106,17 +114,18 @@ class Custody:
         """Make a new version, pending: in the keyring first, then known to the database."""
         newer = self.keyring.added(line, self._clock.now())
         await self._write(newer)
-        await make_known(self._stores.keys, self.keyring, self._sealer, self._clock)
+        await self._make_known()
         return self.keyring.of_line(line)[-1]
 
     async def activate(self, line: str, version: int) -> None:
         """Let a version write; the one that did so far retires."""
         newer = self.keyring.moved(line, version, KeyState.ACTIVE)
         # An interrupted ``add`` may have left it in the keyring alone.
-        await make_known(self._stores.keys, self.keyring, self._sealer, self._clock)
+        await self._make_known()
         await self._stores.keys.reopen(line, version)
         await self._write(newer)
-        await self.note(line, version, activated_at=self._clock.now(), empty_since=None)
+        activated = self.event("key.activated", line, version)
+        await self.note(line, version, activated, activated_at=self._clock.now(), empty_since=None)
 
     async def disable(self, line: str, version: int) -> None:
         """Let a version open nothing. Raises ``KeyMoveRefused`` while a row needs it."""
@@ -127,6 +136,7 @@ class Custody:
                 f"Re-seal them first: tokenvault keys rotate --line {line}"
             )
         await self._write(newer)
+        await self.tell("key.disabled", line, version)
 
     async def enable(self, line: str, version: int) -> None:
         """Let a disabled version open again."""
@@ -134,10 +144,12 @@ class Custody:
         if line == "index":  # a version that is looked up is claimed as well
             await self._stores.keys.reopen(line, version)
         await self._write(newer)
-        await self.note(line, version, empty_since=None)
+        await self.note(line, version, self.event("key.enabled", line, version), empty_since=None)
 
     async def destroy(self, line: str, version: int) -> None:
         """Forget a disabled version's secret, in the generation before as well; the tombstone stays."""
+        # Recorded first: of what cannot be undone there must be a trace, whatever comes between.
+        await self.tell("key.destroyed", line, version)
         await self._write(self.keyring.moved(line, version, KeyState.DESTROYED), forget=True)
 
     async def close(self, line: str, version: int) -> None:
@@ -153,11 +165,19 @@ class Custody:
                 return record
         raise NoSuchKey(f"There is no version {version} of line '{line}'.")
 
-    async def note(self, line: str, version: int, **changes: int | str | None) -> KeyRecord:
-        """Change what the database knows of a version; return it."""
+    async def note(self, line: str, version: int, *entries: Entry, **changes: int | str | None) -> KeyRecord:
+        """Change what the database knows of a version, and record events with it; return it."""
         record = replace(await self.record(line, version), **changes)
-        await self._stores.keys.update(record)
+        await self._stores.keys.update(record, entries)
         return record
+
+    async def tell(self, action: str, line: str, version: int) -> None:
+        """Record an act on a key version by itself."""
+        await self._audit.record(self.event(action, line, version))
+
+    def event(self, action: str, line: str, version: int) -> Entry:
+        """Return the event of an act on a key version, with who is at the keyboard."""
+        return key_event(self._audit, action, line, version)
 
     async def census(self, line: str) -> dict[int, dict[str, int]]:
         """Return how many rows there are of each store under each version of a line, by version; zeros included."""
@@ -166,6 +186,8 @@ class Custody:
             counts = {store.name: await store.census() for store in self._stores.sealed}
         elif line == "index":
             counts = {"tags": await self._stores.profiles.tag_census()}
+        elif line == "audit":
+            counts = {"audit_events": await self._stores.audit.census()}
         versions = {key.version for key in self.keyring.of_line(line)}.union(*counts.values())
         return {v: {name: found.get(v, 0) for name, found in counts.items()} for v in sorted(versions)}
 
@@ -208,6 +230,9 @@ class Custody:
             await self.renew()
             await asyncio.sleep(LOOK)
 
+    async def _make_known(self) -> None:
+        await make_known(self._stores.keys, self.keyring, self._sealer, self._audit, self._clock)
+
     async def _write(self, newer: Keyring, *, forget: bool = False) -> None:
         await asyncio.to_thread(self._file.write, newer, forget=forget)
         self.keyring.become(newer)
@@ -224,3 +249,28 @@ def _is_gone(host: str, pid: int) -> bool:
     except PermissionError:
         return False
     return False
+
+
+async def make_known(store: KeyStore, keyring: Keyring, sealer: Sealer, audit: Audit, clock: Clock) -> None:
+    """Note fingerprint and canary of each version that the database does not know."""
+    known = {(record.line, record.version) for record in await store.known()}
+    for key in keyring:
+        if (key.line, key.version) not in known and key.state is not KeyState.DESTROYED:
+            await store.insert(
+                KeyRecord(
+                    key.line,
+                    key.version,
+                    key.fingerprint,
+                    sealer.canary(key),
+                    clock.now(),
+                    activated_at=clock.now() if key.state is KeyState.ACTIVE else None,
+                    public_key=signed.public_key(key) if key.line == "signing" else None,
+                ),
+                [key_event(audit, "key.added", key.line, key.version)],
+            )
+
+
+def key_event(audit: Audit, action: str, line: str, version: int) -> Entry:
+    """Return the event of an act on a key version."""
+    by = f"{getpass.getuser()}@{platform.node()}"
+    return audit.event(action, None, {"line": line, "version": version, "by": by})

@@ -12,6 +12,8 @@ class VaultError(Exception):
     """The vault could not do this."""
 
     code: ClassVar[str] = "vault_error"
+    #: Whole seconds after which to try again, where that is known.
+    retry_after: int | None = None
 
     def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(message or type(self).__doc__ or self.code)
@@ -39,7 +41,48 @@ class ScopeMissing(VaultError):
     code = "scope_missing"
 
 
-# --- the input ----------------------------------------------------------------------------------------------
+class NetworkRefused(VaultError):
+    """This access key may not be used from where the request came from."""
+
+    code = "network_refused"
+
+
+class RateLimited(VaultError):
+    """This access key makes more requests a minute than it may; try again after Retry-After."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        #: Seconds.
+        self.retry_after = retry_after
+
+
+class TooManyFailures(RateLimited):
+    """Too many access keys from this address were refused; try again after Retry-After, with a valid one."""
+
+    code = "too_many_failures"
+
+
+class PurposeMissing(VaultError):
+    """Say in the header Vault-Purpose why the profile is opened: this vault asks for it."""
+
+    code = "purpose_missing"
+
+
+class UnlockRefused(VaultError):
+    """Reading in bulk needs an unlock of this access key that is not over: ask for one, with the reason."""
+
+    code = "unlock_refused"
+
+
+class BudgetSpent(RateLimited):
+    """This access key has opened as many profiles as it may for now; try again after Retry-After."""
+
+    code = "budget_spent"
+
+
+# --- the input, and what is stored -------------------------------------------------------------------------
 
 
 class Malformed(VaultError):
@@ -82,10 +125,6 @@ class IdempotencyKeyReused(VaultError):
     """This Idempotency-Key was used before with a different request; take a new one for a new request."""
 
     code = "idempotency_key_reused"
-
-
-# --- what is stored -----------------------------------------------------------------------------------------
-
 
 class ProfileNotFound(VaultError):
     """There is no such profile."""
@@ -140,6 +179,12 @@ class StoreUnavailable(VaultError):
     """The store cannot be used right now; try again in a moment."""
 
     code = "store_unavailable"
+
+
+class AuditUnavailable(StoreUnavailable):
+    """The audit trail cannot be written right now, and nothing is done that it does not show; try again in a moment."""
+
+    code = "audit_unavailable"
 
 
 class ConfigError(VaultError):
@@ -207,10 +252,28 @@ class TagsCollide(VaultError):
         self.names = names
 
 
-class CertificateRefused(VaultError):
+class StatementRefused(VaultError):
+    """This is not a signed statement that holds."""
+
+    code = "statement_refused"
+
+
+class CertificateRefused(StatementRefused):
     """This is not a certificate that holds."""
 
     code = "certificate_refused"
+
+
+class SealedFileRefused(VaultError):
+    """This is not a sealed file that opens."""
+
+    code = "sealed_file_refused"
+
+
+class BackupRefused(VaultError):
+    """This backup cannot be made or restored so; nothing was changed."""
+
+    code = "backup_refused"
 
 
 class NotInQuarantine(VaultError):

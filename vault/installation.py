@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 
 from vault.access import Access
+from vault.alarms import Alarms
+from vault.audit import Audit, Opening
+from vault.bulk import Bulk
 from vault.config import Config
 from vault.housekeeping import Housekeeping
-from vault.profiles import Profile, Profiles
+from vault.profile_views import Profile
+from vault.profiles import Profiles
 from vault.session_views import SessionView
 from vault.sessions import Sessions
 
@@ -16,6 +20,7 @@ class Export:
 
     profile: Profile
     sessions: list[SessionView]
+    openings: list[Opening]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,16 @@ class Vault:
     tenant: str
     config: Config
     access: Access
+    alarms: Alarms
+    audit: Audit
+    bulk: Bulk
     profiles: Profiles
     sessions: Sessions
     housekeeping: Housekeeping
 
     async def export(self, token: str) -> Export:
-        """Return all that is held about a person (GDPR 15). Raises ``ProfileNotFound``."""
-        return Export(await self.profiles.get(token), await self.sessions.of_person(token))
+        """Return all that is held about a person, and who opened it (GDPR 15). Raises as ``Profiles.get``."""
+        profile = await self.profiles.get(token, action="profile.exported")
+        sessions = await self.sessions.of_person(token)
+        names = {row.id: row.name for row in await self.access.list()}
+        return Export(profile, sessions, await self.audit.openings(token, names))

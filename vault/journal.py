@@ -1,8 +1,9 @@
-"""The journal of rotations: who rotated what, from when to when, and with what outcome; also what is unfinished."""
+"""The journal of rotations: who rotated what, when and with what outcome, also what is unfinished; and the report."""
 
 import getpass
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 from msgspec.structs import replace
@@ -13,6 +14,23 @@ from vault.records import Rotation
 
 #: Entries that are searched for unfinished ones: years of rotations.
 MOST_SEARCHED = 1000
+
+
+@dataclass(slots=True)
+class Report:
+    """What a rotation of one line did. ``left`` tells, in sentences, what still asks for the operator."""
+
+    line: str
+    from_versions: list[int]
+    to_version: int
+    moved: dict[str, int] = field(default_factory=dict)
+    verified: dict[str, int] = field(default_factory=dict)
+    digest: str | None = None
+    quarantine: int = 0
+    seconds: float = 0.0
+    left: list[str] = field(default_factory=list)
+    #: Files in whose unused parts pieces of old boxes may be left, because rewriting them stops writers for long.
+    traces: list[str] = field(default_factory=list)
 
 
 class Journal:

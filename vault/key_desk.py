@@ -18,6 +18,7 @@ from vault.ports import Stores
 from vault.progress import Progress, Silent
 from vault.quarantine import Quarantine
 from vault.reindex import Reindex
+from vault.remac import Remac
 from vault.retirement import Retirement
 from vault.rotation import REWRITE_UP_TO, Rotations
 from vault.sweep import Sweep
@@ -86,24 +87,25 @@ async def open_desk(
         keyring, sealer, stores = opened.keyring, opened.sealer, opened.stores
         assert opened.file is not None  # noqa: S101 - there is a folder
         await opened.prove(lambda: unproven(stores.keys, keyring, sealer))
-        custody = Custody(opened.file, keyring, sealer, stores, clock)
         watch = KeyWatch(opened.file, keyring, sealer, stores.keys, stores.processes, clock)
         vault = assemble(config, tenant, clock, opened, watch)
+        custody = Custody(opened.file, keyring, sealer, stores, vault.audit, clock)
         walk = Walk(Pace(clock, manner.batch, manner.rate, manner.until), progress, custody.renew)
         index = BlindIndex(keyring, tenant, config.profiles.default_region)
         sweep = Sweep(stores.sealed, sealer, clock, walk)
         boxes = next(store for store in stores.sealed if store.name == "profiles")
         reindex = Reindex(stores.profiles, boxes, sealer, index, clock, walk)
+        remac = Remac(stores.audit, keyring, tenant, walk)
         rotations = Rotations(
-            custody, stores, sweep, reindex, clock, progress, manner.patience, manner.rewrite_up_to
+            custody, stores, sweep, reindex, remac, clock, progress, manner.patience, manner.rewrite_up_to
         )
         cool_down = config.keyring.cool_down if manner.cool_down is None else manner.cool_down
         yield KeyDesk(
             custody,
             rotations,
             sweep,
-            Retirement(custody, stores, sweep, reindex, tenant, clock, progress, cool_down),
-            Compromise(custody, stores, rotations, clock, progress),
+            Retirement(custody, stores, sweep, reindex, remac, tenant, clock, progress, cool_down),
+            Compromise(custody, stores, vault.audit, rotations, clock, progress),
             Quarantine(
                 custody,
                 stores.sealed,

@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-from vault.clock import Clock
-from vault.crypto import certificate
 from vault.crypto.keyring import LINES, Keyring, KeyState, KeyVersion
 from vault.crypto.sealer import Sealer
 from vault.errors import BoxError
@@ -76,24 +74,6 @@ async def mismatches(stores: Stores, keyring: Keyring, sealer: Sealer) -> list[s
                     )
                 )
     return trouble
-
-
-async def make_known(store: KeyStore, keyring: Keyring, sealer: Sealer, clock: Clock) -> None:
-    """Note fingerprint and canary of each version that the database does not know."""
-    known = {(record.line, record.version) for record in await store.known()}
-    for key in keyring:
-        if (key.line, key.version) not in known and key.state is not KeyState.DESTROYED:
-            await store.insert(
-                KeyRecord(
-                    key.line,
-                    key.version,
-                    key.fingerprint,
-                    sealer.canary(key),
-                    clock.now(),
-                    activated_at=clock.now() if key.state is KeyState.ACTIVE else None,
-                    public_key=certificate.public_key(key) if key.line == "signing" else None,
-                )
-            )
 
 
 async def _lost_index(stores: Stores, keyring: Keyring) -> list[str]:

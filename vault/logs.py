@@ -10,27 +10,19 @@ import logging
 import sys
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import msgspec
 import structlog
 
+from vault.acting import Acting, acting
+
 ALLOWED_KEYS = frozenset(
     {
         "time", "level", "event", "request_id", "key_id", "reason", "code", "rules", "count", "error", "where",
     }
 )  # fmt: skip
-
-
-@dataclass(slots=True)
-class RequestContext:
-    """What the lines of one request have in common."""
-
-    request_id: str
-    key_id: str | None = None
 
 
 class RequestLine(msgspec.Struct):
@@ -59,9 +51,9 @@ class RequestLog:
     def __init__(self, style: Literal["json", "console"], stream: TextIO | None = None) -> None:
         self._render = msgspec.json.Encoder().encode_lines if style == "json" else _for_people
         self._stream = stream or sys.stderr
-        self._noted: list[tuple[RequestContext, str, str, int, float]] = []
+        self._noted: list[tuple[Acting, str, str, int, float]] = []
 
-    def write(self, request: RequestContext, route: str, method: str, status: int, seconds: float) -> None:
+    def write(self, request: Acting, route: str, method: str, status: int, seconds: float) -> None:
         """Note one request."""
         if not self._noted:
             asyncio.get_running_loop().call_later(self.DELAY, self.flush)
@@ -86,10 +78,6 @@ def _for_people(lines: Sequence[RequestLine]) -> bytes:
     return "".join(
         f"{line.time} {line.method} {line.route} {line.status} {line.milliseconds} ms\n" for line in lines
     ).encode()
-
-
-#: The request being served, for the lines written on its behalf.
-current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
 
 
 def configure(level: str, style: Literal["json", "console"], stream: TextIO | None = None) -> None:
@@ -117,9 +105,10 @@ def allow_listed(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapp
 
 
 def _add_request(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    request = current_request.get()
+    request = acting.get()
     if request is not None:
-        line.setdefault("request_id", request.request_id)
+        if request.request_id:
+            line.setdefault("request_id", request.request_id)
         if request.key_id is not None:
             line.setdefault("key_id", request.key_id)
     return line

@@ -1,14 +1,15 @@
 """Profiles: a person's data in, an opaque user token out."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from vault import config
+from vault.acting import acting, by_itself
+from vault.alarms import Alarms
+from vault.audit import Audit
 from vault.clock import Clock
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.sealer import Sealed, Sealer
@@ -24,12 +25,13 @@ from vault.errors import (
 )
 from vault.idempotency import Answers, Attempt, Outcomes
 from vault.key_watch import KeyWatch, with_fresh_keys
+from vault.masking import Content
 from vault.personal_data import personal_strings
-from vault.ports import AnswerKeeper, NewProfile, ProfileStore, SessionStore
+from vault.ports import AnswerKeeper, Entry, NewProfile, ProfileStore
+from vault.profile_views import BatchEntry, NewContent, Profile, ProfileHead, entry_of, head_of
 from vault.records import Person, ProfileRow
 from vault.tokens import is_user_token, new_user_token
 
-Content = dict[str, Any]
 Change = Callable[[Content], Content]
 
 #: How often a change without If-Match is tried again when another writer was faster: one of those who race for a
@@ -40,68 +42,30 @@ TRIES = 100
 ENTRIES_A_BREATH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileHead:
-    """What there is to say of a profile without opening it. Times in milliseconds."""
-
-    token: str
-    revision: int
-    key_version: int
-    created_at: int
-    updated_at: int
-    expires_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """An opened profile; ``text`` is its content as JSON, as it was sealed."""
-
-    head: ProfileHead
-    text: bytes = field(repr=False)
-
-    @property
-    def content(self) -> Content:
-        """The content, decoded anew."""
-        content: Content = msgspec.json.decode(self.text)
-        return content
-
-
-@dataclass(frozen=True, slots=True)
-class NewContent:
-    """One profile of a batch: its content, and for how many seconds it may live."""
-
-    content: Content = field(repr=False)
-    expires_in: int | None = None
-
-
-class BatchEntry(msgspec.Struct, frozen=True):
-    """What became of one profile of a batch: its token, or the code and fields of its refusal."""
-
-    token: str | None = None
-    code: str | None = None
-    fields: dict[str, str] = {}
-
-
 class Profiles:
     """The profiles of one vault. ``most_bytes`` bounds a profile's JSON text, however it came or grew."""
 
     def __init__(
         self,
         store: ProfileStore,
-        sessions: SessionStore,
+        erasures: Erasures,
         sealer: Sealer,
         index: BlindIndex,
         answers: Answers,
+        audit: Audit,
+        alarms: Alarms,
         clock: Clock,
         watch: KeyWatch,
         settings: config.Profiles,
         most_bytes: int,
     ) -> None:
         self._store = store
-        self._erasures = Erasures(store, sessions, clock)
+        self._erasures = erasures
         self._sealer = sealer
         self._index = index
         self._answers = answers
+        self._audit = audit
+        self._alarms = alarms
         self._clock = clock
         self._watch = watch
         self._settings = settings
@@ -120,7 +84,7 @@ class Profiles:
         new = self._new(NewContent(content, expires_in), now)
 
         def result(outcomes: Outcomes) -> ProfileHead | None:
-            return None if outcomes[0] else _head(new.row)
+            return None if outcomes[0] else head_of(new.row)
 
         head = await self._answers.once(
             self._store,
@@ -154,7 +118,7 @@ class Profiles:
         def result(outcomes: Outcomes) -> list[BatchEntry]:
             taken = iter(outcomes)
             return [
-                _entry(entry, next(taken) if isinstance(entry, NewProfile) else None) for entry in entries
+                entry_of(entry, next(taken) if isinstance(entry, NewProfile) else None) for entry in entries
             ]
 
         return (
@@ -162,17 +126,47 @@ class Profiles:
                 self._store,
                 attempt,
                 list[BatchEntry],
-                lambda keeper: self._store.insert(news, now, keeper),
+                lambda keeper: self._store.insert(news, now, keeper, self._creation_told()),
                 result,
             )
             or []
         )
 
     @with_fresh_keys
-    async def get(self, token: str) -> Profile:
-        """Open a profile. Raises ``ProfileNotFound`` for unknown, expired and erased alike."""
+    async def get(
+        self, token: str, fields: Sequence[str] | None = None, action: str = "profile.revealed"
+    ) -> Profile:
+        """Open a profile, once that is recorded. ``fields`` is what will be shown of it, for the record.
+
+        Raises ``ProfileNotFound`` for unknown, expired and erased alike, ``PurposeMissing``, ``BudgetSpent``, and
+        ``AuditUnavailable`` where it cannot be recorded: then nothing is shown.
+        """
+        self._audit.require_purpose()
         row = await self._living(token)
-        return self._open(row)
+        profile = self._open(row)
+        await self._audit.reveal(self._revealed(profile, action, fields))
+        await self._alarms.touched(token)
+        return profile
+
+    @with_fresh_keys
+    async def get_many(self, tokens: Sequence[str]) -> list[Profile]:
+        """Open profiles, once that is recorded of each; those that are unknown are left out. Raises as ``get``."""
+        self._audit.require_purpose()
+        now, opened = self._clock.now(), []
+        for number, token in enumerate(dict.fromkeys(tokens)):
+            if number % ENTRIES_A_BREATH == 0:
+                await asyncio.sleep(0)
+            row = await self._store.find(token) if is_user_token(token) else None
+            if row is not None and row.is_alive(now):
+                opened.append(self._open(row))
+        await self._audit.reveal(*(self._revealed(profile, "profile.revealed", None) for profile in opened))
+        for profile in opened:
+            await self._alarms.touched(profile.head.token)
+        return opened
+
+    async def tokens(self, after: str, limit: int) -> list[str]:
+        """Return up to ``limit`` tokens of living profiles behind ``after`` ("": from the first), in their order."""
+        return await self._store.tokens(after, limit, self._clock.now())
 
     async def replace(self, token: str, content: Content, if_match: Sequence[int] | None) -> ProfileHead:
         """Put new content in place of all of the old. Errors as ``change``."""
@@ -202,24 +196,29 @@ class Profiles:
                 now,
                 row.expires_at,
             )
-            if await self._store.replace(changed, self._index.profile_tags(content), row.revision):
-                return _head(changed)
+            event = self._audit.event("profile.changed", token)
+            if await self._store.replace(changed, self._index.profile_tags(content), row.revision, [event]):
+                await self._alarms.touched(token)
+                return head_of(changed)
         raise Conflict
 
-    async def erase(self, token: str) -> None:
-        """End the person's sessions for good and delete box and tags. Raises ``ProfileNotFound``."""
+    @with_fresh_keys
+    async def erase(self, token: str) -> str:
+        """End the person's sessions for good, delete box and tags; return the receipt. Raises ``ProfileNotFound``."""
         row = await self._store.find(token) if is_user_token(token) else None
         now = self._clock.now()
-        if row is None or not await self._erasures.erase(token):
+        receipt = await self._erasures.erase(token) if row else None
+        if row is None or receipt is None:
             raise ProfileNotFound
         if row.expires_at is not None and row.expires_at <= now:
             raise ProfileNotFound  # it had expired: gone now, and answered as unknown
+        return receipt
 
     @with_fresh_keys
     async def lookup(self, field_name: str, value: str | int) -> str:
-        """Return the token of the profile with this login, email, phone or custom value.
+        """Return the token of the profile with this login, email, phone or custom value, once that is recorded.
 
-        Raises ``ProfileNotFound``.
+        Raises ``ProfileNotFound``, ``AuditUnavailable``.
         """
         row = await self._store.find_by_tag(self._index.tags(field_name, value))
         if row is None:
@@ -227,7 +226,11 @@ class Profiles:
                 if await self._watch.refresh():  # slept through a rotation, and looked for tags that are gone
                     row = await self._store.find_by_tag(self._index.tags(field_name, value))
         if row is None or not row.is_alive(self._clock.now()):
+            # Recorded too: whoever tries values one after the other leaves a trace.
+            await self._audit.record(self._looked_up(field_name, None, ProfileNotFound.code))
             raise ProfileNotFound
+        await self._audit.record(self._looked_up(field_name, row.token))
+        await self._alarms.touched(row.token)
         return row.token
 
     @with_fresh_keys
@@ -243,10 +246,37 @@ class Profiles:
 
         Returns how many.
         """
-        return await self._erasures.sweep(limit) + await self._store.purge_answers(self._clock.now(), limit)
+        with by_itself():
+            erased = await self._erasures.sweep(limit)
+        return erased + await self._store.purge_answers(self._clock.now(), limit)
+
+    async def erase_again(self, limit: int) -> int:
+        """Erase again whom a backup of the profiles brought back; return how many."""
+        return await self._erasures.erase_again(limit)
+
+    def _creation_told(self) -> Callable[[ProfileRow, str | None], Entry]:
+        by = acting.get()  # it is called in the transaction, and so not in this request's context
+
+        def tell(row: ProfileRow, taken: str | None) -> Entry:
+            if taken:
+                return self._audit.event(
+                    "profile.created", None, {"field": taken}, outcome=Duplicate.code, by=by
+                )
+            return self._audit.event("profile.created", row.token, by=by)
+
+        return tell
+
+    def _revealed(self, profile: Profile, action: str, fields: Sequence[str] | None) -> Entry:
+        details = None if fields is None else {"fields": list(fields)}
+        return self._audit.event(
+            action, profile.head.token, details, revealed_version=profile.head.key_version
+        )
+
+    def _looked_up(self, field_name: str, token: str | None, outcome: str = "ok") -> Entry:
+        return self._audit.event("profile.looked_up", token, {"field": field_name}, outcome=outcome)
 
     async def _insert_or_raise(self, new: NewProfile, now: int, keeper: AnswerKeeper | None) -> Outcomes:
-        outcomes = await self._store.insert([new], now, keeper)
+        outcomes = await self._store.insert([new], now, keeper, self._creation_told())
         if outcomes[0]:
             raise Duplicate(outcomes[0])
         return outcomes
@@ -258,7 +288,7 @@ class Profiles:
         return row
 
     def _open(self, row: ProfileRow) -> Profile:
-        return Profile(_head(row), self._sealer.open("profile", row.token, row.box))
+        return Profile(head_of(row), self._sealer.open("profile", row.token, row.box))
 
     def _new(self, new: NewContent, now: int) -> NewProfile:
         token = new_user_token()
@@ -278,37 +308,3 @@ class Profiles:
         if most and expires_in > most:
             raise Invalid(fields={"expires_in": f"must be at most {most} seconds"})
         return now + expires_in * 1000
-
-
-def project(content: Mapping[str, Any], paths: Sequence[str]) -> Content:
-    """Return only the named fields, in their places: "address.city" gives {"address": {"city": …}}.
-
-    A path that leads nowhere is left out.
-    """
-    chosen: Content = {}
-    for path in paths:
-        found: Any = content
-        *parents, last = path.split(".")
-        place = chosen
-        for name in [*parents, last]:
-            if not isinstance(found, dict) or name not in found:
-                break
-            found = found[name]
-        else:
-            for name in parents:
-                place = place.setdefault(name, {})
-            place[last] = found
-    return chosen
-
-
-def _head(row: ProfileRow) -> ProfileHead:
-    return ProfileHead(
-        row.token, row.revision, row.key_version, row.created_at, row.updated_at, row.expires_at
-    )
-
-
-def _entry(entry: NewProfile | VaultError, taken: str | None) -> BatchEntry:
-    error = Duplicate(taken) if taken else entry
-    if isinstance(error, VaultError):
-        return BatchEntry(code=error.code, fields=dict(error.fields))
-    return BatchEntry(token=error.row.token)

@@ -52,7 +52,7 @@ class Quarantine:
         stores: Sequence[SealedStore],
         sweep: Sweep,
         reindex: Reindex,
-        ending: Mapping[str, Callable[[str], Awaitable[None]]],
+        ending: Mapping[str, Callable[[str], Awaitable[object]]],
     ) -> None:
         self._custody = custody
         self._stores = {store.name: store for store in stores}

@@ -71,8 +71,26 @@ class SessionRow(Record, frozen=True):
         return now < self.idle_expires_at
 
 
+class Rails(Record, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What an access key is held to beside its scopes; None: no bound.
+
+    ``fields`` are the only profile paths it is shown ("address.city"), ``masked`` those it is not shown the value of,
+    ``networks`` (CIDR) where it may call from. ``per_minute`` counts requests, the others profiles that it opens.
+    """
+
+    fields: tuple[str, ...] | None = None
+    masked: tuple[str, ...] = ()
+    networks: tuple[str, ...] | None = None
+    per_minute: int | None = None
+    reveals_per_hour: int | None = None
+    reveals_per_day: int | None = None
+
+
 class AccessKeyRow(Record, frozen=True):
-    """One access key. ``claims`` limits which session claims its holder is shown; None shows all."""
+    """One access key. ``claims`` limits which session claims its holder is shown; None shows all.
+
+    A suspended key opens nothing until it is resumed.
+    """
 
     id: str
     name: str
@@ -82,10 +100,13 @@ class AccessKeyRow(Record, frozen=True):
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    rails: Rails = Rails()
+    suspended_at: int | None = None
 
     def is_alive(self, now: int) -> bool:
         """Whether the key opens anything."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        ended = self.revoked_at is not None or self.suspended_at is not None
+        return not ended and (self.expires_at is None or now < self.expires_at)
 
 
 class KeyRecord(Record, frozen=True):
@@ -184,3 +205,86 @@ class Person(Record, frozen=True):
     def __repr__(self) -> str:
         """Show nothing: the strings are the person's own."""
         return "<Person>"
+
+
+class Event(Record, frozen=True):
+    """One event of the audit trail. ``said`` is what its link is made of, in this order.
+
+    ``revealed_version`` is the data key version that the profile was under when it was opened. The details are a box
+    of their own, which goes when the person is erased; ``details_digest`` stays.
+    """
+
+    sequence: int
+    at: int
+    tenant: str
+    actor: str
+    action: str
+    outcome: str
+    user_token: str | None
+    request_id: str | None
+    purpose: str | None
+    revealed_version: int | None
+    details_digest: bytes | None
+    link: bytes
+    mac: bytes
+    mac_version: int
+
+    @property
+    def said(self) -> tuple[str | int | None, ...]:
+        """All but the digests."""
+        return (
+            self.sequence, self.at, self.tenant, self.actor, self.action, self.outcome, self.user_token,
+            self.request_id, self.purpose, self.revealed_version,
+        )  # fmt: skip
+
+
+class End(Record, frozen=True):
+    """The end of the audit trail: its last event, and a MAC that no other event has."""
+
+    sequence: int
+    link: bytes
+    mac: bytes
+    mac_version: int
+
+
+class Linked(NamedTuple):
+    """An event in its place, what is kept with it, and the end that it makes."""
+
+    event: Event
+    details: SealedRow | None
+    end: End
+    checkpoint: str | None
+
+
+class Checkpoint(Record, frozen=True):
+    """A signed statement (JSON text) about the trail up to an event."""
+
+    sequence: int
+    statement: str
+
+
+class Allowance(Record, frozen=True):
+    """What an access key may still open: its bounds (None: none), and how many profiles it asks for at ``now``."""
+
+    key_id: str
+    opens: int
+    per_hour: int | None
+    per_day: int | None
+    now: int
+
+
+class HoneyToken(Record, frozen=True):
+    """A profile that nobody should ever open. With ``suspends`` whoever does loses the access key."""
+
+    token: str
+    suspends: bool
+    planted_at: int
+
+
+class UnlockRow(Record, frozen=True):
+    """Leave to read in bulk, for one access key and a while."""
+
+    digest: bytes
+    key_id: str
+    reason: str
+    expires_at: int

@@ -9,9 +9,9 @@ from pathlib import Path
 from vault.clock import SystemClock
 from vault.config import Config
 from vault.errors import DataFolderError
+from vault.journal import Report
 from vault.key_desk import Manner, open_desk
 from vault.progress import Progress
-from vault.rotation import Report
 from vault.sweep import Findings
 from vault.wiring import DEFAULT_TENANT, open_files
 

@@ -20,6 +20,7 @@ from vault.ports import Stores
 from vault.progress import Progress
 from vault.records import KeyRecord
 from vault.reindex import Reindex
+from vault.remac import Remac
 from vault.sweep import Sweep, Verdict
 
 
@@ -43,6 +44,7 @@ class Retirement:
         stores: Stores,
         sweep: Sweep,
         reindex: Reindex,
+        remac: Remac,
         tenant: str,
         clock: Clock,
         progress: Progress,
@@ -52,6 +54,7 @@ class Retirement:
         self._stores = stores
         self._sweep = sweep
         self._reindex = reindex
+        self._remac = remac
         self._tenant = tenant
         self._clock = clock
         self._progress = progress
@@ -101,6 +104,9 @@ class Retirement:
         if line == "data":
             enabled = self._custody.keyring.moved(line, version, KeyState.RETIRING)
             return sum((await self._sweep.reseal([version], Sealer(enabled, self._tenant))).values())
+        if line == "audit":
+            enabled = self._custody.keyring.moved(line, version, KeyState.RETIRING)
+            return (await self._remac.renew([version], enabled)).moved
         return await self._reindex.drop(version) if line == "index" else 0
 
     async def _refuse_rows(self, line: str, version: int) -> None:

@@ -6,7 +6,6 @@ the next run, which never begins another rotation on an unfinished one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
@@ -14,11 +13,12 @@ from vault.clock import Clock
 from vault.crypto.keyring import LINES, KeyState, KeyVersion
 from vault.custody import Custody
 from vault.errors import Conflict, KeyMoveRefused, ProcessesBehind
-from vault.journal import Journal
+from vault.journal import Journal, Report
 from vault.ports import Stores
 from vault.progress import Progress, counted
 from vault.records import Rotation
 from vault.reindex import Reindex
+from vault.remac import Remac
 from vault.sweep import Sweep, in_quarantine
 
 #: Sweeps after which a verify pass must find nothing left to move: one, unless something writes past the vault.
@@ -29,23 +29,6 @@ REWRITE_UP_TO = 128 * 2**20
 
 #: Seconds that an emergency waits for processes to load a keyring.
 URGENT_PATIENCE = 2.0
-
-
-@dataclass(slots=True)
-class Report:
-    """What a rotation of one line did. ``left`` tells, in sentences, what still asks for the operator."""
-
-    line: str
-    from_versions: list[int]
-    to_version: int
-    moved: dict[str, int] = field(default_factory=dict)
-    verified: dict[str, int] = field(default_factory=dict)
-    digest: str | None = None
-    quarantine: int = 0
-    seconds: float = 0.0
-    left: list[str] = field(default_factory=list)
-    #: Files in whose unused parts pieces of old boxes may be left, because rewriting them stops writers for long.
-    traces: list[str] = field(default_factory=list)
 
 
 class Rotations:
@@ -61,6 +44,7 @@ class Rotations:
         stores: Stores,
         sweep: Sweep,
         reindex: Reindex,
+        remac: Remac,
         clock: Clock,
         progress: Progress,
         patience: float = 60,
@@ -70,6 +54,7 @@ class Rotations:
         self._stores = stores
         self._sweep = sweep
         self._reindex = reindex
+        self._remac = remac
         self._journal = Journal(stores.rotations, clock)
         self._clock = clock
         self._progress = progress
@@ -190,10 +175,13 @@ class Rotations:
         line, version = target.line, target.version
         others = [key for key in self._custody.keyring.of_line(line) if key.version != version]
         retiring = [key.version for key in others if key.state is KeyState.RETIRING]
-        if line == "data":
+        if line in ("data", "audit"):
             for old in retiring:
                 await self._custody.close(line, old)  # from here on the sweep has an end
+        if line == "data":
             await self._take_over(version, report, stolen)
+        elif line == "audit":
+            await self._renew_macs(version, report)
         for old in retiring:
             if line == "data" and (left := sum((await self._custody.openable(old)).values())):
                 report.left.append(f"{left} rows are still under version {old}: run the same command again.")
@@ -238,6 +226,19 @@ class Rotations:
             report.quarantine += sum((await sealed.set_aside_census()).values())
         if report.quarantine:
             report.left.append(in_quarantine(report.quarantine))
+
+    async def _renew_macs(self, version: int, report: Report) -> None:
+        """Put MACs under the version on all events; one event more takes the end of the trail along."""
+        others = [old for old in await self._stores.audit.census() if old != version]
+        moved, broken = await self._remac.renew(others)
+        report.moved = {"audit_events": moved}
+        await self._custody.tell("audit.macs_renewed", "audit", version)
+        self._progress.did(f"{counted(moved, 'event has', 'events have')} a MAC under version {version}")
+        if broken:
+            report.quarantine = broken
+            report.left.append(
+                f"{counted(broken, 'event does', 'events do')} not hold: see which with tokenvault audit verify"
+            )
 
     async def _claim_tags(self, version: int) -> int:
         """Give every profile its tags under an index version; return how many were added. Raises ``TagsCollide``."""

@@ -32,6 +32,16 @@ class SessionView(msgspec.Struct, gc=False):
         return "<SessionView>"
 
 
+class OpenedSession(msgspec.Struct, frozen=True):
+    """A session with its id, which is shown this once."""
+
+    session_id: str
+    view: SessionView
+
+    def __repr__(self) -> str:
+        return "<OpenedSession>"
+
+
 class SessionViews:
     """The views of one vault's sessions. ``cache_for`` is how many seconds a caller may reuse one, at most."""
 

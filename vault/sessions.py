@@ -4,7 +4,8 @@ The rules that keep a session from being resurrected, stolen or filled with pers
 docs/sessions.md with their reasons; the atomic ones are promises of ``vault.ports.SessionStore``.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from vault import config
+from vault.audit import Audit
 from vault.claims import ClaimsPolicy
 from vault.clock import Clock
 from vault.crypto.sealer import Sealer
@@ -22,6 +24,7 @@ from vault.errors import (
     Conflict,
     Invalid,
     ProfileNotFound,
+    SessionLimit,
     SessionNotFound,
     StoreUnavailable,
 )
@@ -29,7 +32,7 @@ from vault.idempotency import Answers, Attempt, Outcomes
 from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.ports import AnswerKeeper, SessionStore
 from vault.records import Person, SessionRow
-from vault.session_views import SessionView, SessionViews
+from vault.session_views import OpenedSession, SessionView, SessionViews
 from vault.tokens import is_handle, is_session_id, is_user_token, new_handle, new_session_id, session_digest
 
 Claims = Mapping[str, Any]
@@ -43,16 +46,6 @@ TRIES = 100
 
 #: The most sessions that one list shows.
 MOST_LISTED = 1000
-
-
-class OpenedSession(msgspec.Struct, frozen=True):
-    """A session with its id, which is shown this once."""
-
-    session_id: str
-    view: SessionView
-
-    def __repr__(self) -> str:
-        return "<OpenedSession>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +68,7 @@ class Sessions:
         sealer: Sealer,
         policy: ClaimsPolicy,
         answers: Answers,
+        audit: Audit,
         clock: Clock,
         watch: KeyWatch,
         settings: config.Sessions,
@@ -84,6 +78,7 @@ class Sessions:
         self._views = SessionViews(sealer, settings.cache_for)
         self._policy = policy
         self._answers = answers
+        self._audit = audit
         self._clock = clock
         self._watch = watch
         self._settings = settings
@@ -91,11 +86,17 @@ class Sessions:
 
     @with_fresh_keys
     async def open(self, wanted: Wanted, attempt: Attempt | None = None) -> OpenedSession:
-        """Open a session under a fresh id.
+        """Open a session under a fresh id; it is recorded before the id is given out, and so is a refusal.
 
         Raises ``ProfileNotFound`` for a person who is unknown, expired, erased or being erased, ``ClaimRefused``,
-        ``Invalid`` for a duration over its cap, ``SessionLimit``, ``IdempotencyKeyReused``.
+        ``Invalid`` for a duration over its cap, ``SessionLimit``, ``IdempotencyKeyReused``, ``AuditUnavailable``.
         """
+        async with self._refusals_told(wanted.user_token):
+            opened = await self._open(wanted, attempt)
+        await self._tell("session.opened", opened.view.user_token, opened.view.handle)
+        return opened
+
+    async def _open(self, wanted: Wanted, attempt: Attempt | None) -> OpenedSession:
         lifetime = _duration(
             "expires_in", wanted.expires_in, self._settings.lifetime, self._settings.max_lifetime
         )
@@ -156,10 +157,12 @@ class Sessions:
             row = await self._living_session(session_id, now)
             claims = {**msgspec.json.decode(self._views.claims(row)), **changes}
             claims = {name: value for name, value in claims.items() if value is not None}
-            await self._check_for(row, claims)
+            async with self._refusals_told(row.user_token):
+                await self._check_for(row, claims)
             box, key_version = self._views.seal(row.handle, msgspec.json.encode(claims))
             if await self._store.change_box(row, box, key_version, now):
                 structlog.get_logger().info("session.changed")
+                await self._tell("session.changed", row.user_token, row.handle)
                 return self._views.of(replace(row, box=box, key_version=key_version), now)
         raise Conflict
 
@@ -177,7 +180,8 @@ class Sessions:
             now = self._clock.now()
             old = await self._living_session(session_id, now)
             plaintext = self._views.claims(old) if claims is None else msgspec.json.encode(claims)
-            person = await self._check_for(old, claims or {})
+            async with self._refusals_told(old.user_token):
+                person = await self._check_for(old, claims or {})
             new_id = new_session_id()
             box, key_version = self._views.seal(old.handle, plaintext)
             expires_at = _no_later(now + old.lifetime, person) if reauthenticated else old.expires_at
@@ -195,6 +199,7 @@ class Sessions:
                 structlog.get_logger().info(
                     "session.rotated", reason="reauthenticated" if reauthenticated else "asked"
                 )
+                await self._tell("session.rotated", new.user_token, new.handle)
                 return OpenedSession(new_id, self._views.of(new, now))
         raise Conflict
 
@@ -204,17 +209,21 @@ class Sessions:
         if row is not None:
             self._views.forget(row)
             structlog.get_logger().info("session.revoked", reason="by_id")
+            await self._tell("session.revoked", row.user_token, row.handle)
 
     async def end_handle(self, handle: str) -> None:
         """Revoke the session with this public handle. There being none is fine."""
-        if is_handle(handle) and await self._store.revoke_handle(handle):
+        row = await self._store.revoke_handle(handle) if is_handle(handle) else None
+        if row is not None:
             structlog.get_logger().info("session.revoked", reason="by_handle")
+            await self._tell("session.revoked", row.user_token, handle)
 
     async def end_all(self, user_token: str, keep: str | None = None) -> None:
         """Revoke every session of a person, also those being opened now, but for the one with handle ``keep``."""
         if is_user_token(user_token):
             await self._store.revoke_all(user_token, keep, self._clock.now())
             structlog.get_logger().info("session.revoked", reason="all_of_person")
+            await self._tell("session.all_revoked", user_token, keep)
 
     async def of_person(self, user_token: str) -> list[SessionView]:
         """Return the person's live sessions, the newest first; none for an unknown person.
@@ -245,6 +254,20 @@ class Sessions:
         # For the operator; callers see one answer. What was revoked or rotated away is unknown, for good.
         structlog.get_logger().info("session.refused", reason="unknown" if row is None else "expired")
         raise SessionNotFound
+
+    async def _tell(self, action: str, user_token: str | None, handle: str | None) -> None:
+        """Record an act that was done; it is answered only after that."""
+        await self._audit.record(
+            self._audit.event(action, user_token, {"handle": handle} if handle else None)
+        )
+
+    @asynccontextmanager
+    async def _refusals_told(self, user_token: str | None) -> AsyncIterator[None]:
+        try:
+            yield
+        except (ProfileNotFound, ClaimRefused, SessionLimit) as refused:
+            await self._audit.record(self._audit.event("session.refused", user_token, outcome=refused.code))
+            raise
 
     async def _touch(self, row: SessionRow, now: int) -> SessionRow:
         try:

@@ -6,6 +6,7 @@
 | session id | ``tvs_`` + 43 base64url characters | 256 | SHA-256 of the whole text |
 | session handle | ``tsh_`` + 22 base64url characters | 128 | itself: it is public and opens nothing |
 | access key | ``tvk_`` + 16 hex digits (its id) + ``_`` + 43 base64url characters | 256 | SHA-256 of the secret part |
+| unlock | ``tvu_`` + 43 base64url characters | 256 | SHA-256 of the whole text |
 
 A fast digest suffices for 256 random bits: there is no dictionary to try (unlike with passwords).
 """
@@ -19,6 +20,7 @@ from typing import NamedTuple
 _USER_TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 _SESSION_ID = re.compile(r"tvs_[A-Za-z0-9_-]{43}", re.ASCII)
 _HANDLE = re.compile(r"tsh_[A-Za-z0-9_-]{22}", re.ASCII)
+_UNLOCK = re.compile(r"tvu_[A-Za-z0-9_-]{43}", re.ASCII)
 _ACCESS_KEY = re.compile(r"tvk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
 
 
@@ -62,6 +64,16 @@ def new_handle() -> str:
 def is_handle(text: str) -> bool:
     """Whether the text has the shape of a session handle."""
     return _HANDLE.fullmatch(text) is not None
+
+
+def new_unlock() -> str:
+    """Return leave to read in bulk."""
+    return "tvu_" + secrets.token_urlsafe(32)
+
+
+def is_unlock(text: str) -> bool:
+    """Whether the text has the shape of leave to read in bulk."""
+    return _UNLOCK.fullmatch(text) is not None
 
 
 def new_access_key() -> tuple[str, AccessKeyParts]:

@@ -7,26 +7,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vault.access import Access
+from vault.alarms import Alarms
+from vault.audit import Audit
+from vault.bulk import Bulk
 from vault.claims import ClaimsPolicy
 from vault.clock import Clock, SystemClock
 from vault.config import Config
 from vault.crypto.blind_index import BlindIndex
-from vault.crypto.keyring import Keyring, new_keyring
+from vault.crypto.keyring import LINES, Keyring, new_keyring
 from vault.crypto.keyring_file import KeyringFile
 from vault.crypto.sealer import Sealer
+from vault.custody import make_known
 from vault.erasure import Erasures
 from vault.errors import AlreadyInitialised, ConfigError, DataFolderError, KeyringError, VaultError
 from vault.housekeeping import Housekeeping
 from vault.idempotency import Answers
 from vault.installation import Vault
 from vault.key_watch import KeyWatch
-from vault.keys import make_known, mismatches
+from vault.keys import mismatches
+from vault.ledger import Ledger, make_ledger
 from vault.ports import Stores
 from vault.profiles import Profiles
 from vault.sessions import Sessions
+from vault.statement_file import StatementFile
 from vault.stores import open_stores
 from vault.sweep import in_quarantine
 from vault.unlock import open_unlock, prepare
+from vault.webhook import Webhook
 
 DEFAULT_TENANT = "default"
 DATABASES = ("vault.db", "sessions.db")
@@ -53,17 +60,19 @@ async def open_vault(
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_files(config, folder, tenant, clock))
         await opened.prove(lambda: mismatches(opened.stores, opened.keyring, opened.sealer))
-        await make_known(opened.stores.keys, opened.keyring, opened.sealer, clock)
+        for line in LINES:
+            opened.keyring.active(line)  # raises, and says how to make the key that an older keyring lacks
         watch = KeyWatch(
             opened.file, opened.keyring, opened.sealer, opened.stores.keys, opened.stores.processes, clock
         )
         vault = assemble(config, tenant, clock, opened, watch, demo=demo)
+        await make_known(opened.stores.keys, opened.keyring, opened.sealer, vault.audit, clock)
+        if folder is not None and not await _lacks_ledger(config, opened):
+            make_ledger(folder / config.erasure.ledger)
         # Whoever was being erased when the process died is erased before anybody can ask.
         await vault.profiles.sweep(config.housekeeping.chunk)
         if housekeeping:
-            await Erasures(opened.stores.profiles, opened.stores.sessions, clock).erase_again(
-                config.housekeeping.chunk
-            )
+            await vault.profiles.erase_again(config.housekeeping.chunk)
             for name, run in (("housekeeping", vault.housekeeping.run), ("key-watch", watch.run)):
                 stack.push_async_callback(_stop, asyncio.create_task(run(), name=name))
         yield vault
@@ -77,6 +86,7 @@ class Opened:
     keyring: Keyring
     sealer: Sealer
     stores: Stores
+    folder: Path | None = None
 
     async def prove(self, trouble: Callable[[], Awaitable[list[str]]]) -> None:
         """Raise ``KeyringError`` with the trouble, unless the keyring has changed since it was read.
@@ -103,7 +113,7 @@ async def open_files(config: Config, folder: Path | None, tenant: str, clock: Cl
         file = keyring_of(folder, config)
         keyring = file.read()
     async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
-        yield Opened(file, keyring, Sealer(keyring, tenant), stores)
+        yield Opened(file, keyring, Sealer(keyring, tenant), stores, folder)
 
 
 def keyring_of(folder: Path, config: Config) -> KeyringFile:
@@ -122,14 +132,19 @@ def assemble(
 ) -> Vault:
     """Put the nouns of one tenant together over open stores."""
     keyring, sealer, stores = opened.keyring, opened.sealer, opened.stores
+    audit = audit_of(config, tenant, clock, opened, watch)
+    webhook = Webhook(config.alarms.webhook) if config.alarms.webhook else None
+    alarms = Alarms(stores.alarms, audit, keyring, clock, webhook)
     answers = Answers(sealer, clock, config.idempotency.lifetime)
     index = BlindIndex(keyring, tenant, config.profiles.default_region)
     profiles = Profiles(
         stores.profiles,
-        stores.sessions,
+        erasures_of(config, tenant, clock, opened, audit),
         sealer,
         index,
         answers,
+        audit,
+        alarms,
         clock,
         watch,
         config.profiles,
@@ -141,19 +156,40 @@ def assemble(
         sealer,
         ClaimsPolicy(config.sessions.claims),
         answers,
+        audit,
         clock,
         watch,
         config.sessions,
     )
-    sweeps = (profiles.sweep, sessions.sweep)
+    bulk = Bulk(stores.unlocks, profiles, audit, clock)
+    sweeps = (profiles.sweep, sessions.sweep, bulk.sweep)
+    chores = (audit.anchor, alarms.deliver)
     return Vault(
         tenant,
         config,
-        Access(stores.access, clock, demo=demo),
+        Access(stores.access, clock, config.access, demo=demo),
+        alarms,
+        audit,
+        bulk,
         profiles,
         sessions,
-        Housekeeping(stores, sweeps, clock, config.housekeeping),
+        Housekeeping(stores, sweeps, chores, clock, config.housekeeping),
     )
+
+
+def audit_of(config: Config, tenant: str, clock: Clock, opened: Opened, watch: KeyWatch) -> Audit:
+    """Put the audit trail of one tenant together."""
+    stores = opened.stores
+    boxes = next(store for store in stores.sealed if store.name == "audit_details")
+    file = StatementFile(opened.folder / config.audit.checkpoints) if opened.folder else None
+    return Audit(stores.audit, boxes, opened.keyring, opened.sealer, tenant, clock, watch, config.audit, file)
+
+
+def erasures_of(config: Config, tenant: str, clock: Clock, opened: Opened, audit: Audit) -> Erasures:
+    """Put the erasures of one tenant together, over the ledger."""
+    file = StatementFile(opened.folder / config.erasure.ledger) if opened.folder else None
+    ledger = Ledger(file, opened.keyring, tenant)
+    return Erasures(opened.stores.profiles, opened.stores.sessions, ledger, audit, clock)
 
 
 async def initialise(config: Config, folder: Path) -> str:
@@ -228,6 +264,13 @@ async def check(config: Config, folder: Path) -> list[str]:
             aside = [await store.set_aside_census() for store in opened.stores.sealed]
             if rows := sum(sum(census.values()) for census in aside):
                 trouble.append(in_quarantine(rows))
+            if await _lacks_ledger(config, opened):
+                ledger = folder / config.erasure.ledger
+                trouble.append(
+                    f"People were erased, and the erasure ledger {ledger} is missing: a restored backup would bring "
+                    "them back. Restore it from its own backup; if there never was one, begin it with: "
+                    f"install -m 600 /dev/null {ledger}"
+                )
             if not await opened.stores.access.list():
                 trouble.append(
                     "There is no access key. Make one: "
@@ -236,6 +279,13 @@ async def check(config: Config, folder: Path) -> list[str]:
     except VaultError as error:
         trouble.append(error.message)
     return trouble
+
+
+async def _lacks_ledger(config: Config, opened: Opened) -> bool:
+    """Whether people were erased, and the ledger that says so is gone: then it is not begun anew as if none were."""
+    assert opened.folder is not None  # noqa: S101 - memory keeps no ledger
+    path = opened.folder / config.erasure.ledger
+    return not path.exists() and bool(await opened.stores.sessions.closed("", 1))
 
 
 def _require_files(config: Config) -> None:

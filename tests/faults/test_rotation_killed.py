@@ -19,7 +19,7 @@ from vault.cli import main
 from vault.config import Config
 from vault.key_desk import open_desk
 from vault.ports import Stores
-from vault.profiles import NewContent
+from vault.profile_views import NewContent
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "prove_rotation.py"
 

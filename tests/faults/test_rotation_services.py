@@ -16,7 +16,7 @@ from tests.rotating import boxes, keyring_of, select, states
 from vault import wiring
 from vault.config import Config
 from vault.crypto.keyring import KeyState
-from vault.profiles import NewContent
+from vault.profile_views import NewContent
 
 ROOT = Path(__file__).parents[2]
 

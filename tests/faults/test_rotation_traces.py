@@ -17,7 +17,7 @@ from vault.crypto.keyring import Keyring, KeyState
 from vault.crypto.keyring_file import KeyringFile
 from vault.idempotency import attempt
 from vault.key_desk import Manner, open_desk
-from vault.profiles import NewContent
+from vault.profile_views import NewContent
 from vault.sessions import Wanted
 from vault.unlock import open_unlock
 from vault.wiring import initialise, keyring_of, open_vault

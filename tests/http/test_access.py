@@ -40,13 +40,15 @@ def bearer(key: str) -> dict[str, str]:
 @pytest.fixture
 async def strangers(vault: Vault, key_for: KeyFor, clock: FakeClock) -> dict[str, str | None]:
     """What callers present who are nobody, each by a sentence."""
-    expired, revoked, alive = (
+    expired, revoked, suspended, alive = (
         await key_for("admin", expires_in=1),
+        await key_for("admin"),
         await key_for("admin"),
         await key_for("admin"),
     )
     clock.advance(1)
     await vault.access.revoke(revoked.split("_")[1])
+    await vault.access.suspend(suspended.split("_")[1])
     key_id, secret = alive.split("_", 2)[1:]
     return {
         "no header": None,
@@ -69,13 +71,14 @@ async def strangers(vault: Vault, key_for: KeyFor, clock: FakeClock) -> dict[str
         "SQL": "Bearer tvk_' OR '1'='1_x",
         "an expired key": f"Bearer {expired}",
         "a revoked key": f"Bearer {revoked}",
+        "a suspended key": f"Bearer {suspended}",
     }
 
 
 async def test_nobody_learns_why_a_key_is_refused(
     anonymous: Client, strangers: dict[str, str | None]
 ) -> None:
-    """Missing, malformed, unknown, wrong, expired and revoked keys get one answer, byte for byte."""
+    """Missing, malformed, unknown, wrong, expired, revoked and suspended keys get one answer, byte for byte."""
     answers = {}
     for sentence, presented in strangers.items():
         headers = {} if presented is None else {"Authorization": presented}

@@ -1,11 +1,15 @@
 """The page that shows the description: served whole by ourselves."""
 
+import asyncio
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from tests.http.conversation import Client
+from vault.http.native import OPERATIONS
 
 
 class Links(HTMLParser):
@@ -93,3 +97,40 @@ async def test_the_page_needs_no_access_key(anonymous: Client) -> None:
     assert (response.status, response.content_type) == (200, "text/html")
     assert "tvk_" not in text
     assert "persistAuthorization: false" in await (await anonymous.get("/docs/start.js")).text()
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/swagger-ui-bundle.js"])
+async def test_a_browser_is_told_what_else_the_page_may_not(anonymous: Client, path: str) -> None:
+    """No frame, no referrer, no sharing with other origins, no devices; and nothing about TLS without TLS."""
+    headers = (await anonymous.get(path)).headers
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    granted = dict(each.strip().split("=") for each in headers["Permissions-Policy"].split(","))
+    assert {"camera", "microphone", "geolocation"} <= set(granted)
+    assert set(granted.values()) == {"()"}
+    assert "Strict-Transport-Security" not in headers
+
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+async def test_a_browser_shows_every_call_and_has_nothing_to_refuse(
+    anonymous: Client, tmp_path: Path
+) -> None:
+    """Under all these headers the page works: no part of it is blocked, and each operation is there."""
+    assert BROWSER is not None
+    browser = await asyncio.create_subprocess_exec(
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
+        "--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom", str(anonymous.make_url("/docs")),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        shown, told = await asyncio.wait_for(browser.communicate(), 60)
+    finally:
+        if browser.returncode is None:
+            browser.kill()
+            await browser.wait()
+    assert shown.count(b'class="opblock opblock-') == len(OPERATIONS), told.decode()
+    assert b"Content Security Policy" not in told
+    assert b"Refused to" not in told

@@ -97,10 +97,10 @@ async def test_an_access_key_is_asked_for(described: Description) -> None:
 
 
 async def test_every_call_has_its_problems(described: Description) -> None:
-    """401, 403 and 503 for all; what cannot be read for those that read; all in the one form."""
+    """401, 403, 429 and 503 for all; what cannot be read for those that read; all in the one form."""
     for name, operation in described.operations():
         answers = operation["responses"]
-        wanted = {"401", "403", "503"} | (
+        wanted = {"401", "403", "429", "503"} | (
             {"400", "413", "415", "422"} if "requestBody" in operation else set()
         )
         assert answers.keys() >= wanted, name

@@ -22,9 +22,11 @@ from tests.http.conversation import (
 )
 from tests.http.openapi import Description
 from tests.http.tripwire import Tripwire
+from tests.settings import UNHELD
 from vault.config import Config, Limits, Sessions
 from vault.errors import StoreUnavailable
 from vault.http.native.operation import PREFIX
+from vault.records import Rails
 
 #: Answers that take another writer at the very moment; the store's own tests show them.
 RARE = {"PATCH /sessions/current": {"409"}, "POST /sessions/current/rotate": {"409"}}
@@ -40,6 +42,7 @@ def config() -> Config:
     return Config(
         limits=Limits(profile_body=2000, batch_body=2000, session_body=2000),
         sessions=Sessions(max_per_person=1, at_limit="refuse"),
+        access=UNHELD.access,
     )
 
 
@@ -58,7 +61,8 @@ class Drive:
     async def answers(self, scene: Scene, limited_key: str) -> AsyncIterator[ClientResponse]:
         """Yield every answer that the call can be brought to give."""
         yield await self.knock(scene, headers={"Authorization": ""})
-        yield await self.knock(scene, headers={"Authorization": f"Bearer {limited_key}"})
+        for _ in range(2):  # lacks the scope, and then has made its one request of this minute
+            yield await self.knock(scene, headers={"Authorization": f"Bearer {limited_key}"})
         self.wire.fault, self.wire.failing = StoreUnavailable(), frozenset({"profiles", "sessions"})
         yield await self.knock(scene)
         self.wire.fault = None
@@ -152,11 +156,11 @@ async def test_every_answer_is_as_described(
 
 @pytest.fixture
 def limited_key(watched_vault: Any) -> Callable[[str], Awaitable[str]]:
-    """Make an access key that lacks a scope."""
+    """Make an access key that lacks a scope and may make one request a minute."""
 
     async def make(scope: str) -> str:
         other = "profiles:read" if scope != "profiles:read" else "sessions:read"
-        text, _ = await watched_vault.access.create("limited", {other})
+        text, _ = await watched_vault.access.create("limited", {other}, rails=Rails(per_minute=1))
         return str(text)
 
     return make

@@ -12,13 +12,15 @@ from typing import Any
 from aiohttp.test_utils import TestClient
 from multidict import CIMultiDictProxy
 
+from tests.settings import UNHELD
 from vault import wiring
 from vault.clock import Clock
 from vault.config import Config
 from vault.errors import StoreUnavailable
 from vault.installation import Vault
 from vault.key_watch import KeyWatch
-from vault.sessions import OpenedSession, Wanted
+from vault.session_views import OpenedSession
+from vault.sessions import Wanted
 from vault.wiring import DEFAULT_TENANT
 
 API = "/api/v1"
@@ -126,7 +128,7 @@ async def worker(
     data: Path, clock: Clock, config: Config | None = None, **around: Wrap
 ) -> AsyncIterator[Vault]:
     """Open the same files once more, as another process would; ``around`` wraps a store by its name."""
-    config = config or Config()
+    config = config or UNHELD
     async with wiring.open_files(config, data, DEFAULT_TENANT, clock) as opened:
         stores = opened.stores
         wrapped = replace(stores, **{name: wrap(getattr(stores, name)) for name, wrap in around.items()})

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.stores.rows import NOW, Keeper, a_new_profile, a_session
+from tests.stores.rows import NOW, AnEntry, Keeper, a_new_profile, a_session
 from vault.ports import SealedStore, Stores
 from vault.records import SealedRow
 
@@ -43,6 +43,13 @@ async def _an_answer_to_a_session(stores: Stores, key_version: int) -> str:
     return keeper.digest.hex()
 
 
+async def _the_details_of_an_event(stores: Stores, key_version: int) -> str:
+    await stores.audit.append([AnEntry(key_version=key_version)])
+    end = await stores.audit.end()
+    assert end is not None
+    return str(end.sequence)
+
+
 class Kind(NamedTuple):
     """A place where boxes are kept: its purpose, and how a row comes into it; that returns the row's name."""
 
@@ -55,6 +62,7 @@ KINDS = {
     "profile_answers": Kind("answer", _an_answer_to_a_profile),
     "sessions": Kind("session", _a_session),
     "session_answers": Kind("answer", _an_answer_to_a_session),
+    "audit_details": Kind("event", _the_details_of_an_event),
 }
 each_kind = pytest.mark.parametrize("name", KINDS)
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -9,7 +10,18 @@ from msgspec.structs import replace
 
 from vault.errors import KeyringError
 from vault.ports import NewProfile
-from vault.records import AccessKeyRow, KeptAnswer, KeyRecord, ProfileRow, SessionRow, Tag
+from vault.records import (
+    AccessKeyRow,
+    End,
+    Event,
+    KeptAnswer,
+    KeyRecord,
+    Linked,
+    ProfileRow,
+    SealedRow,
+    SessionRow,
+    Tag,
+)
 from vault.tokens import new_handle, new_user_token
 
 MINUTE = 60_000
@@ -30,6 +42,33 @@ def a_profile(**changes: Any) -> ProfileRow:
         updated_at=NOW,
     )
     return replace(row, **changes)
+
+
+@dataclass(frozen=True)
+class AnEntry:
+    """An event of the audit trail, with details if ``key_version`` says under which key they are."""
+
+    action: str = "profile.revealed"
+    user_token: str | None = PERSON
+    actor: str = "0123456789abcdef"
+    mac_version: int = 1
+    key_version: int | None = None
+    at: int = NOW
+    outcome: str = "ok"
+    revealed_version: int | None = None
+    checkpoint: str | None = None
+
+    def linked(self, end: End | None) -> Linked:
+        """Take the next place. The link is no hash: a store does not look at it."""
+        sequence = end.sequence + 1 if end else 1
+        link, details = sequence.to_bytes(32, "big"), None
+        if self.key_version is not None:
+            details = SealedRow(str(sequence), sequence, secrets.token_bytes(40), self.key_version)
+        event = Event(
+            sequence, self.at, "default", self.actor, self.action, self.outcome, self.user_token, None, None,
+            self.revealed_version, bytes(32) if details else None, link, secrets.token_bytes(32), self.mac_version,
+        )  # fmt: skip
+        return Linked(event, details, End(sequence, link, secrets.token_bytes(32), self.mac_version), self.checkpoint)
 
 
 def a_new_profile(*tags: Tag, **changes: Any) -> NewProfile:

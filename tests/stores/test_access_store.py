@@ -4,6 +4,7 @@ import pytest
 
 from tests.stores.rows import HOUR, NOW, an_access_key
 from vault.ports import AccessStore, Stores
+from vault.records import Rails
 
 
 @pytest.fixture
@@ -28,6 +29,26 @@ async def test_an_inserted_key_is_found(access: AccessStore, claims: tuple[str, 
     await access.insert(row)
 
     assert await access.find(row.id) == row
+
+
+@pytest.mark.parametrize(
+    "rails",
+    [
+        pytest.param(Rails(), id="none"),
+        pytest.param(Rails(fields=()), id="shown no field"),
+        pytest.param(
+            Rails(("ä.b", 'quo"te'), ("email",), ("10.0.0.0/8", "2001:db8::/32"), 60, 20, 200),
+            id="all of them",
+        ),
+    ],
+)
+async def test_rails_come_back(access: AccessStore, rails: Rails) -> None:
+    """Each as it was; "all fields" and "no field" are not mixed up."""
+    row = an_access_key(rails=rails, suspended_at=NOW)
+    await access.insert(row)
+
+    assert await access.find(row.id) == row
+    assert await access.list() == [row]
 
 
 async def test_an_unknown_id_finds_nothing(access: AccessStore) -> None:
@@ -67,6 +88,46 @@ async def test_a_revoked_key_is_kept_with_its_mark(access: AccessStore) -> None:
 async def test_an_absent_key_cannot_be_revoked(access: AccessStore) -> None:
     """There is nothing to mark, and nothing is left behind."""
     assert not await access.revoke(an_access_key().id, NOW)
+    assert await access.list() == []
+
+
+async def test_a_suspended_key_is_dead_until_it_is_resumed(access: AccessStore) -> None:
+    """The first mark stays; resuming takes it away, also twice; the key is then what it was, and others stay alive."""
+    row, other = an_access_key(), an_access_key()
+    for each in (row, other):
+        await access.insert(each)
+
+    assert await access.suspend(row.id, NOW)
+    assert await access.suspend(row.id, NOW + HOUR)
+
+    suspended = await access.find(row.id)
+    assert suspended is not None
+    assert suspended.suspended_at == NOW
+    assert not suspended.is_alive(NOW)
+    assert await access.find(other.id) == other
+
+    assert await access.resume(row.id)
+    assert await access.resume(row.id)
+    assert await access.find(row.id) == row
+
+
+async def test_a_revoked_key_cannot_be_brought_back(access: AccessStore) -> None:
+    """Suspending and resuming it changes nothing of that."""
+    row = an_access_key()
+    await access.insert(row)
+    await access.revoke(row.id, NOW)
+    await access.suspend(row.id, NOW)
+    await access.resume(row.id)
+
+    revoked = await access.find(row.id)
+    assert revoked is not None
+    assert not revoked.is_alive(NOW)
+
+
+async def test_an_absent_key_can_be_neither_suspended_nor_resumed(access: AccessStore) -> None:
+    """There is nothing to mark."""
+    assert not await access.suspend(an_access_key().id, NOW)
+    assert not await access.resume(an_access_key().id)
     assert await access.list() == []
 
 

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from tests.stores.rows import DAY, NOW, Keeper, a_key_record, a_new_profile, a_session, a_tag
+from tests.stores.rows import DAY, NOW, AnEntry, Keeper, a_key_record, a_new_profile, a_session, a_tag
 from vault.ports import Stores
 from vault.records import KeyRecord
 
@@ -82,16 +82,17 @@ async def test_an_empty_vault_uses_no_version(stores: Stores) -> None:
     """A version that is known but sealed nothing is not in use."""
     await stores.keys.insert(a_key_record())
 
-    assert await stores.keys.versions_in_use() == {"data": set(), "index": set()}
+    assert await stores.keys.versions_in_use() == {"data": set(), "index": set(), "audit": set()}
 
 
 async def test_versions_are_in_use_over_all_stores(stores: Stores) -> None:
-    """Profiles, sessions and the answers kept beside them need data keys, and tags need index keys."""
+    """Profiles, sessions, kept answers and details need data keys, tags need index keys, and events audit keys."""
     tags = a_tag("ann@example.org", version=7), a_tag("ann@example.org", version=8)
     await stores.profiles.insert([a_new_profile(*tags, key_version=1)], NOW, Keeper(key_version=2))
     await stores.sessions.insert(a_session(key_version=3), 0, "refuse", NOW, Keeper(key_version=4))
+    await stores.audit.append([AnEntry(mac_version=9, key_version=5)])
 
-    assert await stores.keys.versions_in_use() == {"data": {1, 2, 3, 4}, "index": {7, 8}}
+    assert await stores.keys.versions_in_use() == {"data": {1, 2, 3, 4, 5}, "index": {7, 8}, "audit": {9}}
 
 
 async def test_dead_rows_still_need_their_keys(stores: Stores) -> None:
@@ -102,7 +103,7 @@ async def test_dead_rows_still_need_their_keys(stores: Stores) -> None:
     expired = a_session(NOW - 2 * DAY, key_version=3)
     await stores.sessions.insert(expired, 0, "refuse", NOW - 2 * DAY)
 
-    assert await stores.keys.versions_in_use() == {"data": {1, 3}, "index": {7}}
+    assert await stores.keys.versions_in_use() == {"data": {1, 3}, "index": {7}, "audit": set()}
 
 
 async def test_a_version_is_free_when_its_last_row_is_gone(stores: Stores) -> None:
@@ -115,10 +116,10 @@ async def test_a_version_is_free_when_its_last_row_is_gone(stores: Stores) -> No
 
     changed = replace(new.row, key_version=5, revision=2)
     await stores.profiles.replace(changed, [a_tag("ann@example.org", version=8)], 1)
-    assert await stores.keys.versions_in_use() == {"data": {2, 3, 4, 5, 9}, "index": {8}}
+    assert await stores.keys.versions_in_use() == {"data": {2, 3, 4, 5, 9}, "index": {8}, "audit": set()}
 
     await stores.profiles.delete(new.row.token)
     await stores.sessions.revoke(session.digest)
     for answers in (stores.profiles, stores.sessions):
         await answers.purge_answers(NOW + 1, 9)
-    assert await stores.keys.versions_in_use() == {"data": {9}, "index": set()}
+    assert await stores.keys.versions_in_use() == {"data": {9}, "index": set(), "audit": set()}

@@ -12,6 +12,7 @@ from nacl.signing import SigningKey
 
 from vault.crypto import certificate
 from vault.crypto.keyring import KeyState, KeyVersion
+from vault.crypto.signed import public_key
 from vault.errors import CertificateRefused
 
 SEED = bytes(range(32))
@@ -63,7 +64,7 @@ def test_a_certificate_is_what_the_format_says() -> None:
     issued = certificate.issue(KEY, STATEMENT)
     assert json.loads(issued) == signed(body())
     assert issued.endswith("}\n")
-    assert certificate.public_key(KEY) == PUBLIC_KEY
+    assert public_key(KEY) == PUBLIC_KEY
     mixed = json.dumps(dict(sorted(signed(body()).items(), reverse=True)), indent=7)
     for text in (issued, mixed, json.dumps(signed(body()), ensure_ascii=True)):
         checked = certificate.check(text, PUBLIC_KEY)

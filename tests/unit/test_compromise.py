@@ -10,7 +10,7 @@ from vault.config import Config
 from vault.crypto.keyring import KeyState
 from vault.errors import KeyMoveRefused, NoSuchKey, StaleKeys
 from vault.key_desk import Manner, open_desk
-from vault.profiles import NewContent
+from vault.profile_views import NewContent
 from vault.progress import Silent
 from vault.wiring import open_vault
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from tests.auditing import an_audit
 from tests.clock import FakeClock
 from tests.stores.boxes import sealed
 from tests.stores.rows import NOW, Keeper, a_new_profile, a_session, a_tag
 from vault.crypto.keyring import LINES, Keyring, KeyState, KeyVersion, new_keyring
 from vault.crypto.sealer import Sealer
+from vault.custody import make_known
 from vault.errors import KeyringError
-from vault.keys import make_known, mismatches
+from vault.keys import mismatches
 from vault.ports import Stores
 from vault.records import KeyRecord
 from vault.stores import open_stores
@@ -24,7 +26,7 @@ async def _written_with(stores: Stores, keyring: Keyring) -> None:
     sealer = Sealer(keyring, "default")
     if trouble := await mismatches(stores, keyring, sealer):
         raise KeyringError(" ".join(trouble))
-    await make_known(stores.keys, keyring, sealer, FakeClock())
+    await make_known(stores.keys, keyring, sealer, an_audit(stores, keyring), FakeClock())
 
 
 def _with(keyring: Keyring, *keys: KeyVersion) -> Keyring:

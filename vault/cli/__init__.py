@@ -7,7 +7,11 @@ import click
 
 from vault import __version__
 from vault.cli.access import access
+from vault.cli.audit import audit
+from vault.cli.backup import backup, backup_key, restore_backup
+from vault.cli.honey import honey
 from vault.cli.keys import keys
+from vault.cli.receipt import verify_receipt
 from vault.cli.serve import demo, serve
 from vault.cli.upkeep import check, init, show_config
 
@@ -18,5 +22,7 @@ def main() -> None:
     """A vault for personal data: profiles in, tokens out, sessions beside them."""
 
 
-for _command in (init, serve, demo, check, show_config, access, keys):
+for _command in (init, serve, demo, check, show_config, access, audit, honey, keys):
+    main.add_command(_command)
+for _command in (backup, backup_key, restore_backup, verify_receipt):
     main.add_command(_command)

@@ -9,7 +9,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from vault import logs
+from vault import hardening, logs
+from vault.acting import OPERATOR, Acting, acting
 from vault.config import Config, load
 from vault.errors import AlreadyInitialised, ConfigError, Invalid, NoSuchKey, TagsCollide, VaultError
 
@@ -37,6 +38,8 @@ def placed(command: Command) -> Command:
         except ConfigError as error:
             fail(error)
         logs.configure("warning", config.log.format)
+        hardening.forbid_core_dumps()
+        hardening.quote_nothing_when_crashing()
         return command(Place(config, data), **rest)
 
     call.__doc__ = command.__doc__
@@ -65,6 +68,7 @@ def placed(command: Command) -> Command:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end, or end the program with what the vault says is wrong."""
+    acting.set(Acting(key_id=OPERATOR))
     try:
         return asyncio.run(work)
     except VaultError as error:

@@ -7,16 +7,15 @@ from dataclasses import replace
 
 import click
 import structlog
-from aiohttp import web
 
-from vault import logs, wiring
+from vault import hardening, logs, wiring
 from vault.access import DEMO_KEY
 from vault.cli.place import Place, placed, run
 from vault.cli.upkeep import show_first_key
 from vault.config import Config
 from vault.errors import ConfigError, DataFolderError
 from vault.http.app import make_app
-from vault.http.server import Runner
+from vault.http.server import Runner, Site
 from vault.installation import Vault
 
 
@@ -36,6 +35,7 @@ def serve(place: Place, *, host: str | None, port: int | None) -> None:
                 show_first_key(await wiring.first_access_key(vault))
             await _serve(vault, config)
 
+    _harden(config)
     _install_uvloop()
     run(work())
 
@@ -57,6 +57,7 @@ def demo(place: Place, *, host: str | None, port: int | None) -> None:
             click.echo("*" * 78)
             await _serve(vault, config)
 
+    _harden(config)
     _install_uvloop()
     run(work())
 
@@ -69,18 +70,36 @@ def _with_address(config: Config, host: str | None, port: int | None) -> Config:
     )
 
 
+def _harden(config: Config) -> None:
+    """Guard the memory, before a key is in it; logged as the settings say, for here nobody looks on."""
+    logs.configure(config.log.level, config.log.format)
+    if config.server.lock_memory:
+        hardening.lock_memory()
+
+
 async def _serve(vault: Vault, config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs, refuse what comes, and return."""
-    logs.configure(config.log.level, config.log.format)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = Runner(make_app(vault), access_log=None, shutdown_timeout=config.server.shutdown_grace)
+    runner = Runner(
+        make_app(vault),
+        server=config.server,
+        limits=config.limits,
+        access_log=None,
+        shutdown_timeout=config.server.shutdown_grace,
+    )
     await runner.setup()
     try:
         tls = _tls(config)
-        site = web.TCPSite(runner, config.server.host, config.server.port, ssl_context=tls)
+        site = Site(
+            runner,
+            config.server.host,
+            config.server.port,
+            ssl_context=tls,
+            handshake_timeout=config.limits.header_timeout,
+        )
         try:
             await site.start()
         except OSError as error:
@@ -107,6 +126,12 @@ def _tls(config: Config) -> ssl.SSLContext | None:
         context.load_cert_chain(config.server.tls_certificate, config.server.tls_key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"server.tls_certificate and server.tls_key cannot be used: {error}.") from None
+    if config.server.tls_client_ca:
+        try:
+            context.load_verify_locations(config.server.tls_client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"server.tls_client_ca cannot be used: {error}.") from None
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

@@ -2,7 +2,11 @@
 
 from vault.config.reading import load
 from vault.config.settings import (
+    Access,
+    Alarms,
+    Audit,
     Config,
+    Erasure,
     Housekeeping,
     Idempotency,
     Keyring,
@@ -16,7 +20,11 @@ from vault.config.settings import (
 from vault.config.telling import render_example, settings_table
 
 __all__ = [
+    "Access",
+    "Alarms",
+    "Audit",
     "Config",
+    "Erasure",
     "Housekeeping",
     "Idempotency",
     "Keyring",

@@ -6,6 +6,7 @@ config.example.toml and the README's table.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 
 from vault.claims import DEFAULT_CLAIMS, ClaimRule
@@ -46,24 +47,56 @@ class Server(Section):
     port: int = setting(3000, "Port, that of Databunker for its clients; 0 picks a free one.", most=65535)
     tls_certificate: str = setting("", "PEM file with the certificate chain; empty if a proxy does TLS.")
     tls_key: str = setting("", "PEM file with the private key of that certificate.")
+    tls_client_ca: str = setting("", "PEM file with authorities; set: only their clients are let in.")
+    trusted_proxies: str = setting(
+        "", "Networks, by commas, whose X-Forwarded-For is believed: 10.0.0.0/8. Anybody else's is not."
+    )
+    keep_alive: int = setting(
+        75, "Seconds an idle connection stays open: more than the 60 of most proxies.", least=1
+    )
+    lock_memory: bool = setting(True, "Keep keys off the swap (mlockall), where the system permits it.")
     shutdown_grace: int = setting(10, "Seconds to finish requests; Kubernetes waits 30.", least=1, most=600)
     docs: bool = setting(True, "Serve /docs, the description of the API; it holds no data.")
 
     def clashes(self) -> Iterator[tuple[Key, str]]:
-        """A certificate without its key, or a key without its certificate."""
+        """A certificate without its key, a key without its certificate, authorities without TLS, no networks."""
         if bool(self.tls_certificate) != bool(self.tls_key):
             yield ("tls_certificate", "tls_key"), "tls_certificate and tls_key: set both or none"
+        if self.tls_client_ca and not self.tls_certificate:
+            yield ("tls_client_ca",), "tls_client_ca needs tls_certificate and tls_key"
+        try:
+            _ = self.trusted_networks
+        except ValueError:
+            yield ("trusted_proxies",), "must be networks, as 10.0.0.0/8 or 2001:db8::/32, by commas"
+
+    @property
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """``trusted_proxies``, read. Raises ``ValueError``, though not once the settings are loaded."""
+        return tuple(ip_network(text.strip()) for text in self.trusted_proxies.split(",") if text.strip())
 
 
 @dataclass(frozen=True, slots=True)
 class Limits(Section):
-    """What is refused as too large."""
+    """What is refused as too large, too slow, or too much."""
 
     profile_body: int = setting(262_144, "Bytes of one profile (256 KiB); 1 KB is ordinary.", least=1024)
     batch_body: int = setting(67_108_864, "Bytes of a batch (64 MiB): 5,000 profiles of 13 KB.", least=1024)
     session_body: int = setting(16_384, "Bytes about a session (16 KiB); claims are short.", least=1024)
     json_depth: int = setting(32, "Levels of nesting in JSON; deeper is an attack.", least=1, most=200)
     batch_profiles: int = setting(5000, "Profiles in a batch, which is one transaction.", least=1, most=5000)
+    url: int = setting(8190, "Bytes of a URL (RFC 9110, 4.1 asks for 8,000).", least=256, most=65_536)
+    header_field: int = setting(8190, "Bytes of one header field, name and value.", least=256, most=65_536)
+    header_fields: int = setting(64, "Header fields of a request; proxies add a dozen.", least=16, most=1000)
+    header_timeout: int = setting(
+        10, "Seconds for a request's head to arrive, and for a TLS handshake.", least=1, most=600
+    )
+    body_timeout: int = setting(
+        30, "Seconds for a body to arrive, and for an answer to be taken: 64 MiB in 30 is 18 Mbit/s.", least=1
+    )
+    connections: int = setting(1000, "Connections at a time; each is a file: see 'ulimit -n'.", least=1)
+    connections_per_address: int = setting(
+        0, "Connections of one address, trusted proxies aside. 0: no bound, as NAT is one address."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +184,58 @@ class Idempotency(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Access(Section):
+    """How refused access keys are slowed down, by address; valid ones never are."""
+
+    failure_hold: int = setting(
+        100, "Milliseconds until any refused key is answered; doubles with every 10 of a minute, to 2000.", most=2000
+    )
+    failures_per_minute: int = setting(
+        60, "Refused keys from one address (IPv6: /64) until they are answered 429 at once.", least=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Audit(Section):
+    """What is recorded of each act, and how it is made provable."""
+
+    require_purpose: bool = setting(
+        False, "Open a profile only for a request that says why, in the header Vault-Purpose."
+    )
+    checkpoint_every: int = setting(
+        1000, "Events between signed checkpoints; what comes after the last is guarded by the keyed end alone.",
+        least=1,
+    )  # fmt: skip
+    checkpoints: str = setting(
+        "checkpoints.ndjson",
+        "Path from the data folder: checkpoints go there too, since who writes to the database may take them out.",
+        shape=(".+", "must name a file"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure(Section):
+    """What remains of people who were erased: that they were."""
+
+    ledger: str = setting(
+        "erasures.ndjson",
+        "Path from the data folder: signed receipts, which a restore obeys; not to be lost with the databases.",
+        shape=(".+", "must name a file"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms(Section):
+    """Who hears that a honey token was opened."""
+
+    webhook: str = setting(
+        "",
+        "Address that each alarm is posted to, as a statement signed by the vault; empty for none.",
+        shape=(r"(https?://\S+)?", "must be an http or https address"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Housekeeping(Section):
     """When that which has ended leaves the disk; nobody is shown it any more."""
 
@@ -178,6 +263,10 @@ class Config(Section):
     profiles: Profiles = field(default_factory=Profiles)
     sessions: Sessions = field(default_factory=Sessions)
     idempotency: Idempotency = field(default_factory=Idempotency)
+    access: Access = field(default_factory=Access)
+    audit: Audit = field(default_factory=Audit)
+    alarms: Alarms = field(default_factory=Alarms)
+    erasure: Erasure = field(default_factory=Erasure)
     housekeeping: Housekeeping = field(default_factory=Housekeeping)
     log: Log = field(default_factory=Log)
 

@@ -41,6 +41,11 @@ class BlindIndex:
             Tag(field, key.version, self._digest(key, field, text)) for key in self._keyring.live("index")
         )
 
+    @property
+    def versions(self) -> set[int]:
+        """The index versions under which every profile has its tags."""
+        return {key.version for key in self._keyring.live("index")}
+
     def profile_tags(self, profile: Mapping[str, object]) -> tuple[Tag, ...]:
         """Return the tags of all indexed fields of a profile. Raises ``Invalid``."""
         return tuple(tag for field in FIELDS if field in profile for tag in self.tags(field, profile[field]))

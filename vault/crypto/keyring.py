@@ -15,9 +15,9 @@ from typing import NoReturn
 from vault.crypto.derive import KEY_BYTES, fingerprint
 from vault.errors import KeyMoveRefused, KeyringError, NoSuchKey, UnknownKey
 
-#: "data" seals boxes; "index" makes blind-index tags; "signing" signs retirement certificates (Ed25519 seeds).
-#: Each rotates on its own. A keyring from before there were certificates has no version of "signing".
-LINES = ("data", "index", "signing")
+#: "data" seals boxes; "index" makes blind-index tags; "signing" signs statements (Ed25519 seeds); "audit" makes the
+#: MACs of the audit trail. Each rotates on its own. An older keyring may have no version of the last two.
+LINES = ("data", "index", "signing", "audit")
 _REQUIRED = ("data", "index")
 
 

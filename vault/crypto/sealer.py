@@ -10,7 +10,7 @@ from vault.errors import TamperedBox, WrongKey
 
 #: What is sealed, and to how many bytes its plaintext is padded. Profiles vary by address and by names, claims
 #: by roles: within a block, the lengths tell nothing.
-PADDING_BLOCKS = {"profile": 256, "session": 64, "answer": 256, "canary": 64}
+PADDING_BLOCKS = {"profile": 256, "session": 64, "answer": 256, "event": 128, "canary": 64}
 
 CANARY_TEXT = b"tokenization-vault canary"
 

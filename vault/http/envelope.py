@@ -12,10 +12,11 @@ from time import perf_counter
 import structlog
 from aiohttp import web
 
+from vault.acting import Acting, acting
 from vault.errors import BoxError, VaultError
 from vault.http.metrics import Metrics
 from vault.http.problems import plain_problem, problem
-from vault.logs import RequestContext, RequestLog, current_request
+from vault.logs import RequestLog
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,8 +39,8 @@ class Envelope:
 
         async def enveloped(request: web.Request) -> web.StreamResponse:
             started = perf_counter()
-            context = RequestContext(f"{process}-{next(numbers):x}")
-            current_request.set(context)  # not reset: aiohttp runs each request in a context of its own
+            context = Acting(f"{process}-{next(numbers):x}")
+            acting.set(context)  # not reset: aiohttp runs each request in a context of its own
             try:
                 response = await handler(request)
             except Exception as error:
@@ -61,7 +62,7 @@ class Envelope:
 
         return enveloped
 
-    def _problem(self, error: Exception, context: RequestContext) -> web.Response:
+    def _problem(self, error: Exception, context: Acting) -> web.Response:
         if isinstance(error, VaultError):
             self._metrics.refused(error.code, context.key_id)
             if isinstance(error, BoxError):

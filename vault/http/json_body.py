@@ -4,6 +4,7 @@ The standard library's decoder is used for its hooks: msgspec is faster but keep
 and two programs that disagree on which key counts is how checks are bypassed.
 """
 
+import asyncio
 import json
 import math
 import re
@@ -24,12 +25,17 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 async def read_json(
-    request: web.Request, *, limit: int, depth: int, media_types: Collection[str] = ("application/json",)
+    request: web.Request,
+    *,
+    limit: int,
+    depth: int,
+    seconds: float,
+    media_types: Collection[str] = ("application/json",),
 ) -> tuple[bytes, Any]:
     """Return a request's body and what it says.
 
-    ``limit`` is in bytes after decompression, ``depth`` in nested arrays and objects. Raises
-    ``UnsupportedMediaType``, ``TooLarge``, ``Malformed``.
+    ``limit`` is in bytes after decompression, ``depth`` in nested arrays and objects, ``seconds`` for all of it to
+    arrive. Raises ``UnsupportedMediaType``, ``TooLarge``, ``Malformed``, and ``web.HTTPRequestTimeout``.
     """
     if request.content_type not in media_types:
         raise UnsupportedMediaType(f"Send the body as {' or '.join(media_types)}.")
@@ -37,7 +43,11 @@ async def read_json(
         raise UnsupportedMediaType(
             f"Send the body without Content-Encoding, or as one of {', '.join(CODINGS)}."
         )
-    body = await _read(request, limit)
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _read(request, limit)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
     return body, decode(body, depth)
 
 

@@ -11,6 +11,9 @@ from vault.errors import VaultError
 STATUS: Mapping[str, int] = {
     "unauthenticated": 401,
     "scope_missing": 403,
+    "network_refused": 403,
+    "rate_limited": 429,
+    "too_many_failures": 429,
     "malformed": 400,
     "unsupported_media_type": 415,
     "too_large": 413,
@@ -24,6 +27,10 @@ STATUS: Mapping[str, int] = {
     "revision_mismatch": 412,
     "session_limit": 409,
     "conflict": 409,
+    "purpose_missing": 400,
+    "unlock_refused": 403,
+    "budget_spent": 429,
+    "audit_unavailable": 503,
     "store_unavailable": 503,
     "stale_keys": 503,
     "box_unreadable": 500,
@@ -47,7 +54,8 @@ def problem(error: VaultError, request_id: str) -> web.Response:
     if status == 500:
         return plain_problem(500, request_id)
     errors = {path: [sentence] for path, sentence in error.fields.items()}
-    return _answer(status, error.code, error.message, request_id, errors)
+    headers = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return _answer(status, error.code, error.message, request_id, errors, headers)
 
 
 def plain_problem(status: int, request_id: str, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -75,9 +83,12 @@ def _answer(
     }
     if errors:
         body["errors"] = errors
-    return web.Response(
+    response = web.Response(
         status=status,
         body=msgspec.json.encode(body),
         content_type=MEDIA_TYPE,
         headers={**_HEADERS.get(status, {}), **(headers or {})},
     )
+    if status == 408:
+        response.force_close()  # there is more to come that nobody waits for (RFC 9110, 15.5.9)
+    return response

@@ -12,7 +12,9 @@ Whatever writes a box or a tag raises ``StaleKeys``, and changes nothing, where 
 from dataclasses import dataclass
 
 from vault.ports.access import AccessStore
+from vault.ports.alarms import AlarmStore
 from vault.ports.answers import AlreadyAnswered, AnswerKeeper, AnswerStore
+from vault.ports.audit import AuditStore, Entry, Wanted
 from vault.ports.housekeeping import StoreHousekeeping
 from vault.ports.keys import KeyStore
 from vault.ports.processes import ProcessStore
@@ -20,14 +22,18 @@ from vault.ports.profiles import Claimed, Collision, NewProfile, ProfileStore
 from vault.ports.rotations import RotationStore
 from vault.ports.sealed import SealedStore
 from vault.ports.sessions import SessionStore
+from vault.ports.unlocks import UnlockStore
 
 __all__ = [
     "AccessStore",
+    "AlarmStore",
     "AlreadyAnswered",
     "AnswerKeeper",
     "AnswerStore",
+    "AuditStore",
     "Claimed",
     "Collision",
+    "Entry",
     "KeyStore",
     "NewProfile",
     "ProcessStore",
@@ -37,6 +43,8 @@ __all__ = [
     "SessionStore",
     "StoreHousekeeping",
     "Stores",
+    "UnlockStore",
+    "Wanted",
 ]
 
 
@@ -47,6 +55,9 @@ class Stores:
     profiles: ProfileStore
     sessions: SessionStore
     access: AccessStore
+    alarms: AlarmStore
+    audit: AuditStore
+    unlocks: UnlockStore
     keys: KeyStore
     processes: ProcessStore
     rotations: RotationStore

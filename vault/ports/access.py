@@ -23,3 +23,11 @@ class AccessStore(Protocol):
     async def revoke(self, key_id: str, now: int) -> bool:
         """Mark the key as revoked. True if it exists (also if it was revoked before)."""
         ...
+
+    async def suspend(self, key_id: str, now: int) -> bool:
+        """Mark the key as suspended. True if it exists (also if it was suspended before)."""
+        ...
+
+    async def resume(self, key_id: str) -> bool:
+        """Take that mark away. True if the key exists (also if it was not suspended)."""
+        ...

@@ -7,6 +7,14 @@ from typing import Protocol
 class StoreHousekeeping(Protocol):
     """Chores of the technology itself."""
 
+    async def lease(self, chore: str, holder: str, now: int, until: int) -> bool:
+        """Take a chore until then, or renew it; False while another holder has it. Lapses by itself."""
+        ...
+
+    async def overdue(self, now: int) -> dict[str, int]:
+        """Return, by store, for how many milliseconds the oldest row that has ended is still there; 0 for none."""
+        ...
+
     async def ping(self) -> None:
         """Prove that the store can be read, or raise ``StoreUnavailable``."""
         ...

@@ -1,7 +1,9 @@
 """Key versions, as the database knows them: what their store promises."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from vault.ports.audit import Entry
 from vault.records import KeyRecord
 
 
@@ -12,11 +14,11 @@ class KeyStore(Protocol):
         """Return every key version that was ever made known."""
         ...
 
-    async def insert(self, record: KeyRecord) -> None:
-        """Make a key version known. The same (line, version) twice changes nothing."""
+    async def insert(self, record: KeyRecord, entries: Sequence[Entry] = ()) -> None:
+        """Make a key version known. The same (line, version) twice changes nothing, and records nothing."""
         ...
 
-    async def update(self, record: KeyRecord) -> None:
+    async def update(self, record: KeyRecord, entries: Sequence[Entry] = ()) -> None:
         """Put what may change of a known version in place of what is stored: all but identity, proof and birth."""
         ...
 
@@ -25,7 +27,7 @@ class KeyStore(Protocol):
         ...
 
     async def close(self, line: str, version: int) -> None:
-        """From the return of this on, no box ("data") or tag ("index") is written under the version.
+        """From the return of this on, no box ("data"), tag ("index") or event ("audit") is written under the version.
 
         It binds every process, also one that was asleep: its write raises ``StaleKeys``.
         """

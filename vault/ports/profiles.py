@@ -1,9 +1,10 @@
 """Profiles: what their store promises."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from vault.ports.answers import AnswerKeeper, AnswerStore
+from vault.ports.audit import Entry
 from vault.records import ProfileRow, SealedRow, Tag
 
 
@@ -32,7 +33,11 @@ class ProfileStore(AnswerStore, Protocol):
     """Sealed profiles and their tags."""
 
     async def insert(
-        self, batch: Sequence[NewProfile], now: int, keeper: AnswerKeeper | None = None
+        self,
+        batch: Sequence[NewProfile],
+        now: int,
+        keeper: AnswerKeeper | None = None,
+        tell: Callable[[ProfileRow, str | None], Entry] | None = None,
     ) -> list[str | None]:
         """Insert each profile whose tags are all free, in order, in one transaction; skip the others whole.
 
@@ -40,9 +45,9 @@ class ProfileStore(AnswerStore, Protocol):
 
         Returns one outcome a profile: None when inserted, else the field of the first tag that is taken
         (also by an earlier profile of the same batch). Tags owned by a profile that is no longer alive at
-        ``now`` count as free and are taken over. With a ``keeper`` its answer is stored in the same
-        transaction; if an unexpired answer under ``keeper.digest`` exists, nothing is inserted and
-        ``AlreadyAnswered`` is raised.
+        ``now`` count as free and are taken over. In the same transaction are recorded the events that ``tell``
+        makes of each row and outcome, and, with a ``keeper``, its answer; if an unexpired answer under
+        ``keeper.digest`` exists, nothing is inserted and ``AlreadyAnswered`` is raised.
         """
         ...
 
@@ -54,7 +59,9 @@ class ProfileStore(AnswerStore, Protocol):
         """Return the row that owns any of these tags, alive or not."""
         ...
 
-    async def replace(self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int) -> bool:
+    async def replace(
+        self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int, entries: Sequence[Entry] = ()
+    ) -> bool:
         """Put ``row`` and exactly these tags in place of what is stored, if that still has ``expected_revision``.
 
         False, and nothing changed, when the row is gone, is being erased, or has another revision.
@@ -63,8 +70,11 @@ class ProfileStore(AnswerStore, Protocol):
         """
         ...
 
-    async def note_erasure(self, token: str, now: int) -> bool:
-        """Durably mark the profile as being erased. True if it exists (also if it was marked before)."""
+    async def note_erasure(self, token: str, now: int, entries: Sequence[Entry] = ()) -> bool:
+        """Durably mark the profile as being erased. True if it exists (also if it was marked before).
+
+        Only the first mark records the entries.
+        """
         ...
 
     async def unfinished_erasures(self, limit: int) -> list[str]:
@@ -72,11 +82,15 @@ class ProfileStore(AnswerStore, Protocol):
         ...
 
     async def delete(self, token: str) -> None:
-        """Remove box, tags and the mark of erasure together. Absent is fine."""
+        """Remove box, tags, the mark of erasure and the details of the person's events together. Absent is fine."""
         ...
 
     async def expired(self, now: int, limit: int) -> list[str]:
         """Return tokens of profiles with ``expires_at <= now``, the oldest first."""
+        ...
+
+    async def tokens(self, after: str, limit: int, now: int) -> list[str]:
+        """Return up to ``limit`` tokens of profiles that are alive at ``now``, behind ``after``, in their order."""
         ...
 
     async def add_tags(self, rows: Sequence[tuple[SealedRow, Sequence[Tag]]], now: int) -> Claimed:
@@ -89,6 +103,10 @@ class ProfileStore(AnswerStore, Protocol):
 
     async def tags_of(self, tokens: Sequence[str]) -> dict[str, set[Tag]]:
         """Return the tags that these profiles hold, and nothing for those that hold none."""
+        ...
+
+    async def orphan_tags(self, limit: int) -> list[str]:
+        """Return up to ``limit`` tokens that hold a tag and have no profile: there are none, by every promise here."""
         ...
 
     async def tag_census(self) -> dict[int, int]:

@@ -59,8 +59,8 @@ class SessionStore(AnswerStore, Protocol):
         """Delete the session; return what was deleted."""
         ...
 
-    async def revoke_handle(self, handle: str, user_token: str | None = None) -> bool:
-        """Delete the session with this public handle. True if there was one."""
+    async def revoke_handle(self, handle: str, user_token: str | None = None) -> SessionRow | None:
+        """Delete the session with this public handle; return what was deleted."""
         ...
 
     async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
@@ -77,6 +77,10 @@ class SessionStore(AnswerStore, Protocol):
 
     async def closed(self, after: str, limit: int) -> list[str]:
         """Return up to ``limit`` user tokens behind ``after`` ("": from the first) whose epoch is closed, in order."""
+        ...
+
+    async def persons(self, after: str, now: int, limit: int) -> list[str]:
+        """Return up to ``limit`` people behind ``after`` ("": from the first) who have a live session, in order."""
         ...
 
     async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from vault.cli.keys.desk import at, at_desk, dry_option, json_option, one_line_option, paced, versioned
+from vault.cli.keys.openings import Openings, new_private
 from vault.cli.place import Place, fail, placed
 from vault.cli.times import shown
 from vault.compromise import Exposure
@@ -25,6 +26,7 @@ from vault.retirement import Retired, write_certificate
 _MEANING = {
     "data": "Whoever holds the key and a copy of the data opens these rows, and older boxes of them in any backup.",
     "index": "Whoever holds the key and a copy of the data can try which e-mails, logins and phones are in it.",
+    "audit": "Whoever holds the key and can write to the database could have forged events since the last checkpoint.",
     "signing": "Whoever holds the key can sign certificates that nobody issued: doubt those that you did not keep.",
 }
 
@@ -93,6 +95,10 @@ def retire(
     "--list", "list_file", type=click.Path(dir_okay=False, path_type=Path),
     help="Write the user tokens of the profiles that were under it to this new file (mode 0600).",
 )  # fmt: skip
+@click.option(
+    "--openings", "openings_file", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every opening of a profile that was under it (when, by which access key, why) to this new file.",
+)  # fmt: skip
 @paced
 @json_option
 @dry_option
@@ -104,25 +110,31 @@ def compromise(
     version: int,
     end_sessions: bool,
     list_file: Path | None,
+    openings_file: Path | None,
     manner: Manner,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     """EMERGENCY, a key was stolen: stop sealing under it, re-seal its rows first, say what was exposed."""
-    if list_file is not None and line != "data":
-        raise click.UsageError("--list is for keys of the line data, which seal profiles")
+    if (list_file or openings_file) and line != "data":
+        raise click.UsageError("--list and --openings are for keys of the line data, which seal profiles")
 
-    async def work(desk: KeyDesk, _: Progress) -> tuple[Exposure, int]:
+    async def work(desk: KeyDesk, _: Progress) -> tuple[Exposure, int, Openings]:
         exposure = await desk.compromise.exposure(line, version)  # raises, before a file is made
         tokens = await desk.compromise.tokens(version) if list_file else []
         if list_file:
             _write_private(list_file, tokens)
+        openings = Openings(openings_file)
+        if line == "data":
+            async for event in desk.compromise.openings(version):
+                openings.add(event)
+        openings.close()
         if not dry_run:
             exposure = await desk.compromise.compromise(line, version, end_sessions=end_sessions)
-        return exposure, len(tokens)
+        return exposure, len(tokens), openings
 
     # Without what undoes a step: nobody wants a stolen key back.
-    exposure, listed = at_desk(place, work, manner, as_json=as_json, undo=False)
+    exposure, listed, openings = at_desk(place, work, manner, as_json=as_json, undo=False)
     report = exposure.rotation
     if as_json:
         told = {
@@ -130,13 +142,18 @@ def compromise(
             "since": shown(exposure.since),
             "compromised_at": shown(exposure.compromised_at),
         }
-        click.echo(json.dumps({**told, "listed": listed, "dry_run": dry_run}))
+        click.echo(json.dumps({**told, "listed": listed, "opened": openings.told(), "dry_run": dry_run}))
     else:
         rows = ", ".join(f"{count:,} {store}" for store, count in exposure.rows.items() if count) or "no rows"
         click.echo(f"exposed: {rows}, by a key made at {shown(exposure.since)}")
         click.echo(_MEANING[line])
         if list_file:
             click.echo(f"the user tokens of {listed:,} profiles are in {list_file}")
+        for one in openings.told():
+            click.echo(
+                f"opened while under it: {one['profiles']:,} profiles, {one['times']:,} times, by access key "
+                f"{one['access_key']}, {one['first']} to {one['last']}"
+            )
         if dry_run:
             click.echo("nothing was changed")
         elif exposure.sessions_ended:
@@ -217,9 +234,5 @@ def _tell_retire_dry_run(place: Place, line: str, version: int, *, as_json: bool
 
 
 def _write_private(path: Path, tokens: list[str]) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be made: {error.strerror}. Name a new file.") from None
-    with os.fdopen(descriptor, "w") as file:
+    with new_private(path) as file:
         file.writelines(f"{token}\n" for token in tokens)

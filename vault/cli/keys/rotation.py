@@ -13,11 +13,11 @@ from vault.cli.keys.watching import watching
 from vault.cli.place import Place, placed, run
 from vault.clock import SystemClock
 from vault.crypto.keyring import LINES
+from vault.journal import Report
 from vault.key_desk import KeyDesk, Manner
 from vault.progress import Progress
 from vault.quarantine import CAUSES
 from vault.rehearsal import rehearse as rehearse_rotation
-from vault.rotation import Report
 from vault.sweep import Findings
 
 

@@ -19,8 +19,11 @@ class Watching:
     With ``undo`` a step tells the command that takes it back, and ``place`` is what that needs to find the vault.
     """
 
-    def __init__(self, bar: Progress | None, *, as_json: bool, undo: bool, place: str) -> None:
+    def __init__(
+        self, bar: Progress | None, *, as_json: bool, undo: bool, place: str, unit: str = "rows"
+    ) -> None:
         self._bar = bar
+        self._unit = unit
         self._undo, self._place = undo, place
         self._task: TaskID | None = None
         self._to_stderr = as_json
@@ -47,11 +50,12 @@ class Watching:
         now = time.monotonic()
         rate = self._done / max(now - self._began_at, 1e-9)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done, rate=f"{rate:,.0f} rows/s")
+            self._bar.update(self._task, completed=self._done, rate=f"{rate:,.0f} {self._unit}/s")
         elif now - self._told_at >= LINE_EVERY:
             self._told_at = now
             left = max(self._total - self._done, 0) / rate
-            line = f"{self._what}: {self._done:,} of {self._total:,} rows, {rate:,.0f} rows/s, {left:,.0f} s left"
+            unit = self._unit
+            line = f"{self._what}: {self._done:,} of {self._total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left"
             click.echo(line, err=True)
 
     def _end(self) -> None:
@@ -61,14 +65,14 @@ class Watching:
 
 
 @contextmanager
-def watching(*, as_json: bool, undo: bool = True, place: str = "") -> Iterator[Watching]:
+def watching(*, as_json: bool, undo: bool = True, place: str = "", unit: str = "rows") -> Iterator[Watching]:
     """Yield what shows the work; the bar is gone at the end."""
     if not sys.stderr.isatty():
-        yield Watching(None, as_json=as_json, undo=undo, place=place)
+        yield Watching(None, as_json=as_json, undo=undo, place=place, unit=unit)
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Watching(bar, as_json=as_json, undo=undo, place=place)
+        yield Watching(bar, as_json=as_json, undo=undo, place=place, unit=unit)

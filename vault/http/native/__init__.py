@@ -2,12 +2,17 @@
 
 from aiohttp import web
 
-from vault.http.native import profiles, sessions
+from vault.http.native import audit, bulk, profiles, sessions
 from vault.http.native.description import description_routes
 from vault.http.native.operation import PREFIX, Operation, route
 from vault.installation import Vault
 
-OPERATIONS: tuple[Operation, ...] = (*profiles.OPERATIONS, *sessions.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *profiles.OPERATIONS,
+    *bulk.OPERATIONS,
+    *sessions.OPERATIONS,
+    *audit.OPERATIONS,
+)
 
 #: What every backend calls on every request.
 STRAIGHT = {("GET", f"{PREFIX}/sessions/current")}

@@ -15,11 +15,13 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 import vault
 from vault.http.native.operation import PREFIX, Operation
-from vault.http.native.schemas import Lookup, Problem
+from vault.http.native.schemas import AuditHeaders, Lookup, Problem
 from vault.http.problems import MEDIA_TYPE, STATUS
 
 #: What any call may answer, and what any call with a body may.
-ALWAYS = ("unauthenticated", "scope_missing", "store_unavailable")
+ALWAYS = (
+    "unauthenticated", "scope_missing", "network_refused", "rate_limited", "too_many_failures", "store_unavailable",
+)  # fmt: skip
 WITH_BODY = ("malformed", "unsupported_media_type", "too_large", "invalid")
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -29,6 +31,19 @@ _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+#: What a browser may do with the page (OWASP HTTP Headers Cheat Sheet).
+_PAGE_HEADERS = {
+    "Content-Security-Policy": _PAGE_POLICY,
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+#: Over plain HTTP it would be ignored (RFC 6797, 8.1); a proxy that does TLS says it itself. A year.
+_TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -110,6 +125,7 @@ def _parameters(operation: Operation) -> list[Any]:
     ]
     parameters += [{"in": "query", "schema": operation.query}] if operation.query else []
     parameters += [{"in": "header", "schema": operation.headers}] if operation.headers else []
+    parameters += [{"in": "header", "schema": AuditHeaders}] if operation.audited else []
     if operation.idempotent:
         parameters.append(
             {
@@ -127,20 +143,21 @@ def _responses(operation: Operation) -> dict[str, Any]:
     codes += WITH_BODY if operation.body else ()
     codes += ["malformed"] if operation.headers else []
     codes += ["invalid"] if operation.query else []
+    codes += ["audit_unavailable", "invalid", "malformed"] if operation.audited else []
     codes += ["idempotency_key_reused"] if operation.idempotent else []
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(STATUS[code], []).append(code)
     return {
-        str(operation.status): _answer(operation.answer),
+        str(operation.status): _answer(operation.answer, operation.media_type),
         **{str(status): _problem(status, names) for status, names in sorted(by_status.items())},
     }
 
 
-def _answer(schema: marshmallow.Schema | None) -> dict[str, Any]:
+def _answer(schema: marshmallow.Schema | None, media_type: str) -> dict[str, Any]:
     if schema is None:
         return {"description": "Done."}
-    return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+    return {"description": "Done.", "content": {media_type: {"schema": schema}}}
 
 
 def _problem(status: int, codes: Sequence[str]) -> dict[str, Any]:
@@ -177,9 +194,8 @@ def _page_routes() -> list[web.RouteDef]:
 
 
 def _file(body: bytes, media_type: str) -> Any:
-    headers = {"Content-Security-Policy": _PAGE_POLICY, "Referrer-Policy": "no-referrer"}
-
-    async def serve(_: web.Request) -> web.Response:
+    async def serve(request: web.Request) -> web.Response:
+        headers = _PAGE_HEADERS | (_TLS_HEADERS if request.secure else {})
         return web.Response(body=body, content_type=media_type, charset="utf-8", headers=headers)
 
     return serve

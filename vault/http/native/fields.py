@@ -8,6 +8,7 @@ from vault.tokens import is_user_token
 
 TOKEN_EXAMPLE = "7c9e6679-7425-4de4-944b-e07fc1f90ae7"  # noqa: S105 - an example
 SESSION_ID_EXAMPLE = "tvs_Zm9yIGRvY3VtZW50YXRpb24gb25seSwgbm90IGFuIGl"
+UNLOCK_EXAMPLE = "tvu_Zm9yIGRvY3VtZW50YXRpb24gb25seSwgbm90IGEgdW4"
 HANDLE_EXAMPLE = "tsh_ZXhhbXBsZS1oYW5kbGUtMQ"
 PROFILE_EXAMPLE = {
     "email": "ada@example.org",

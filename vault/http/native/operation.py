@@ -9,12 +9,14 @@ import msgspec
 from aiohttp import web
 
 from vault.access import Caller
+from vault.acting import Budget, acting
 from vault.config import Limits
-from vault.errors import Invalid, Malformed, ScopeMissing, Unauthenticated
+from vault.errors import Invalid, Malformed, ScopeMissing
+from vault.http.address import Network, address_of
 from vault.http.json_body import read_json
+from vault.http.native.purpose import metadata_of, purpose_of
 from vault.idempotency import Attempt, attempt
 from vault.installation import Vault
-from vault.logs import current_request
 
 PREFIX = "/api/v1"
 
@@ -42,7 +44,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A call of the API. ``refusals`` are the codes it may answer with, beside those that every call may."""
+    """A call of the API. ``refusals`` are the codes it may answer with, beside those that every call may.
+
+    Whatever is ``audited`` may say why it is made.
+    """
 
     method: str
     path: str
@@ -54,7 +59,9 @@ class Operation:
     answer: marshmallow.Schema | None = None
     query: marshmallow.Schema | None = None
     headers: marshmallow.Schema | None = None
+    media_type: str = "application/json"
     idempotent: bool = False
+    audited: bool = True
     refusals: Sequence[str] = ()
 
 
@@ -65,9 +72,12 @@ def json_body(schema: marshmallow.Schema, limit: Callable[[Limits], int]) -> Bod
 
 def route(operation: Operation, vault: Vault) -> web.RouteDef:
     """Return the operation's route: caller first, then the body, then the handler."""
+    proxies = vault.config.server.trusted_networks
 
     async def handle(request: web.Request) -> web.Response:
-        caller = await let_in(request, vault, operation.scope)
+        caller = await let_in(request, vault, operation.scope, proxies)
+        if operation.audited and (context := acting.get()):
+            context.purpose, context.metadata = purpose_of(request), metadata_of(request)
         if operation.body is None:
             return await operation.handler(Call(vault, caller, request))
         raw, body = await _read(request, operation.body, vault.config.limits)
@@ -85,15 +95,25 @@ def route(operation: Operation, vault: Vault) -> web.RouteDef:
     )
 
 
-async def let_in(request: web.Request, vault: Vault, scope: str) -> Caller:
-    """Return the caller, or raise ``Unauthenticated`` or ``ScopeMissing``: before anything else is looked at."""
+async def let_in(request: web.Request, vault: Vault, scope: str, proxies: Sequence[Network]) -> Caller:
+    """Return the caller, or raise: before anything else is looked at.
+
+    ``Unauthenticated`` and ``TooManyFailures`` for no valid key, ``NetworkRefused``, ``RateLimited``, ``ScopeMissing``.
+    ``proxies`` are believed where they say whom they speak for.
+    """
     header = request.headers.get("Authorization", "")
-    if header[: len(_BEARER)].lower() != _BEARER:
-        raise Unauthenticated
-    caller = await vault.access.authenticate(header[len(_BEARER) :].strip())
-    context = current_request.get()
+    presented = header[len(_BEARER) :].strip() if header[: len(_BEARER)].lower() == _BEARER else ""
+    # Where a request comes from is only asked for a key that is new here, or bound to a network.
+    caller = vault.access.remembered(presented)
+    if caller is None:
+        caller = await vault.access.admit(presented, address_of(request, proxies))
+    context = acting.get()
     if context is not None:
         context.key_id = caller.key_id
+        if caller.reveals_per_hour is not None or caller.reveals_per_day is not None:
+            context.budget = Budget(caller.reveals_per_hour, caller.reveals_per_day)
+    if caller.is_guarded:
+        await vault.access.guard(caller, address_of(request, proxies))
     if not caller.may(scope):
         raise ScopeMissing(f"This access key lacks the scope '{scope}'.")
     return caller
@@ -126,7 +146,11 @@ def load_query(schema: marshmallow.Schema, request: web.Request) -> Any:
 
 async def _read(request: web.Request, body: Body, limits: Limits) -> tuple[bytes, Any]:
     raw, value = await read_json(
-        request, limit=body.limit(limits), depth=limits.json_depth, media_types=body.schemas
+        request,
+        limit=body.limit(limits),
+        depth=limits.json_depth,
+        seconds=limits.body_timeout,
+        media_types=body.schemas,
     )
     return raw, load(body.schemas[request.content_type], value)
 

@@ -1,11 +1,14 @@
 """Calls about profiles."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from vault.access import Caller
+from vault.audit import Opening
 from vault.config import Limits
 from vault.errors import Invalid, TooLarge, VaultError
 from vault.http.native import schemas
@@ -13,7 +16,7 @@ from vault.http.native.operation import PREFIX, Body, Call, Operation, answer, j
 from vault.http.native.sessions import present_session
 from vault.http.native.times import rfc3339, rfc3339_or_none
 from vault.patches import json_patch, merge_patch
-from vault.profiles import BatchEntry, NewContent, ProfileHead, project
+from vault.profile_views import BatchEntry, NewContent, Profile, ProfileHead
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -52,10 +55,9 @@ async def create_batch(call: Call) -> web.Response:
 async def read(call: Call) -> web.Response:
     """Open a profile, whole or some fields."""
     query = load_query(_PROFILE_QUERY, call.request)
-    profile = await call.vault.profiles.get(call.request.match_info["token"])
-    wanted = query.get("fields_")
-    content = msgspec.Raw(profile.text) if wanted is None else project(profile.content, wanted.split(","))
-    return answer({**_present_head(profile.head), "profile": content}, headers=_etag(profile.head))
+    wanted = query["fields_"].split(",") if "fields_" in query else None
+    profile = await call.vault.profiles.get(call.request.match_info["token"], wanted)
+    return answer(present_profile(profile, call.caller, wanted), headers=_etag(profile.head))
 
 
 async def replace(call: Call) -> web.Response:
@@ -76,9 +78,9 @@ async def patch(call: Call) -> web.Response:
 
 
 async def erase(call: Call) -> web.Response:
-    """Erase a person: sessions, profile and index."""
-    await call.vault.profiles.erase(call.request.match_info["token"])
-    return web.Response(status=204)
+    """Erase a person: sessions, profile and index; answer with the receipt."""
+    receipt = await call.vault.profiles.erase(call.request.match_info["token"])
+    return answer(msgspec.Raw(receipt.encode().strip()))
 
 
 async def lookup(call: Call) -> web.Response:
@@ -92,11 +94,26 @@ async def export(call: Call) -> web.Response:
     held = await call.vault.export(call.request.match_info["token"])
     return answer(
         {
-            **_present_head(held.profile.head),
-            "profile": msgspec.Raw(held.profile.text),
+            **present_profile(held.profile, call.caller),
             "sessions": [present_session(view, call.caller) for view in held.sessions],
+            "openings": [_present_opening(opening) for opening in held.openings],
         }
     )
+
+
+def _present_opening(opening: Opening) -> dict[str, Any]:
+    return {
+        "at": rfc3339(opening.at),
+        "by": opening.by,
+        "action": opening.action,
+        "purpose": opening.purpose,
+        "fields": opening.fields,
+    }
+
+
+def present_profile(profile: Profile, caller: Caller, wanted: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return a profile as this caller may see it, whole or only the ``wanted`` paths."""
+    return {**_present_head(profile.head), "profile": caller.view(profile.text, wanted)}
 
 
 def _present_head(head: ProfileHead) -> dict[str, Any]:
@@ -144,6 +161,7 @@ def _profile_body(limits: Limits) -> int:
 
 
 _NOT_FOUND = ("profile_not_found",)
+_REVEAL_REFUSALS = (*_NOT_FOUND, "purpose_missing", "budget_spent")
 _CHANGE_REFUSALS = (*_NOT_FOUND, "duplicate", "revision_mismatch", "conflict")
 
 OPERATIONS = (
@@ -164,7 +182,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", "/profiles/{token}", read, "Open a profile, whole or the fields asked for",
-        scope="profiles:read", answer=schemas.OpenedProfile(), query=_PROFILE_QUERY, refusals=_NOT_FOUND,
+        scope="profiles:read", answer=schemas.OpenedProfile(), query=_PROFILE_QUERY, refusals=_REVEAL_REFUSALS,
     ),
     Operation(
         "PUT", "/profiles/{token}", replace, "Replace a profile",
@@ -178,11 +196,11 @@ OPERATIONS = (
         answer=schemas.ProfileHead(), headers=schemas.IfMatch(), refusals=(*_CHANGE_REFUSALS, "patch_failed"),
     ),
     Operation(
-        "DELETE", "/profiles/{token}", erase, "Erase a person: sessions ended, profile and index gone",
-        scope="profiles:erase", status=204, refusals=_NOT_FOUND,
+        "DELETE", "/profiles/{token}", erase, "Erase a person, and get a signed receipt",
+        scope="profiles:erase", answer=schemas.ErasureReceipt(), refusals=_NOT_FOUND,
     ),
     Operation(
         "GET", "/profiles/{token}/export", export, "Export all that is held about a person",
-        scope="profiles:read", answer=schemas.Export(), refusals=_NOT_FOUND,
+        scope="profiles:read", answer=schemas.Export(), refusals=_REVEAL_REFUSALS,
     ),
 )  # fmt: skip

@@ -12,8 +12,8 @@ from vault.http.native import schemas
 from vault.http.native.operation import Call, Operation, answer, json_body, load_query
 from vault.http.native.times import rfc3339
 from vault.http.prompt import PromptAnswer
-from vault.session_views import SessionView
-from vault.sessions import OpenedSession, Wanted
+from vault.session_views import OpenedSession, SessionView
+from vault.sessions import Wanted
 
 _KEEP_QUERY = schemas.KeepQuery()
 
@@ -124,7 +124,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET", "/sessions/current", read, "Look a session up; slides its idle window",
-        scope="sessions:read", headers=_BY_ID, answer=schemas.SessionAnswer(), refusals=_NOT_FOUND,
+        scope="sessions:read", headers=_BY_ID, answer=schemas.SessionAnswer(), refusals=_NOT_FOUND, audited=False,
     ),
     Operation(
         "PATCH", "/sessions/current", change, "Change claims",

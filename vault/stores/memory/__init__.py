@@ -11,6 +11,8 @@ from pathlib import Path
 
 from vault.ports import Stores
 from vault.stores.memory.access import MemoryAccess
+from vault.stores.memory.alarms import MemoryAlarms
+from vault.stores.memory.audit import MemoryAudit
 from vault.stores.memory.fence import Fence
 from vault.stores.memory.housekeeping import MemoryHousekeeping
 from vault.stores.memory.keys import MemoryKeys
@@ -19,26 +21,33 @@ from vault.stores.memory.profiles import MemoryProfiles
 from vault.stores.memory.rotations import MemoryRotations
 from vault.stores.memory.sealed import MemorySealed
 from vault.stores.memory.sessions import MemorySessions
+from vault.stores.memory.unlocks import MemoryUnlocks
 
 
 @asynccontextmanager
 async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator[Stores]:
     """Open empty stores. There is no file to put into a folder and no lock to wait for."""
     fence = Fence()
-    profiles, sessions = MemoryProfiles(fence), MemorySessions(fence)
+    audit = MemoryAudit(fence)
+    access = MemoryAccess(audit)
+    profiles, sessions = MemoryProfiles(fence, audit), MemorySessions(fence)
     sealed = (
         MemorySealed("profiles", "profile", profiles.profile_boxes(), fence),
         MemorySealed("profile_answers", "answer", profiles.answer_boxes(), fence),
         MemorySealed("sessions", "session", sessions.session_boxes(), fence),
         MemorySealed("session_answers", "answer", sessions.answer_boxes(), fence),
+        MemorySealed("audit_details", "event", audit.detail_boxes(), fence),
     )
     yield Stores(
         profiles=profiles,
         sessions=sessions,
-        access=MemoryAccess(),
-        keys=MemoryKeys(fence, sealed, profiles),
+        access=access,
+        alarms=MemoryAlarms(audit, access),
+        audit=audit,
+        unlocks=MemoryUnlocks(audit),
+        keys=MemoryKeys(fence, sealed, profiles, audit),
         processes=MemoryProcesses(),
         rotations=MemoryRotations(),
         sealed=sealed,
-        housekeeping=MemoryHousekeeping(),
+        housekeeping=MemoryHousekeeping(profiles, sessions),
     )

@@ -18,6 +18,11 @@ class Fence:
         if ("data", key_version) in self.closed:
             raise StaleKeys
 
+    def check_mac(self, mac_version: int) -> None:
+        """Refuse an event under a closed version."""
+        if ("audit", mac_version) in self.closed:
+            raise StaleKeys
+
     def check_tags(self, tags: Sequence[Tag], held: Sequence[Tag] = ()) -> None:
         """Refuse a closed version's tag, and one whose field lacks the tag of a newer version that is required.
 

@@ -3,10 +3,33 @@
 from pathlib import Path
 
 from vault.errors import StoreUnavailable
+from vault.stores.memory.profiles import MemoryProfiles
+from vault.stores.memory.sessions import MemorySessions
 
 
 class MemoryHousekeeping:
-    """Chores, of which memory has none."""
+    """Chores, of which memory has few."""
+
+    def __init__(self, profiles: MemoryProfiles, sessions: MemorySessions) -> None:
+        self._profiles = profiles
+        self._sessions = sessions
+
+    async def lease(self, chore: str, holder: str, now: int, until: int) -> bool:
+        """Nobody else is here."""
+        return True
+
+    async def overdue(self, now: int) -> dict[str, int]:
+        """Scan for the first end of each."""
+        ends: dict[str, list[int | None]] = {
+            "profiles": [row.expires_at for row, _ in self._profiles.profiles.values()],
+            "profile_answers": [row.expires_at for row in self._profiles.answers.values()],
+            "sessions": [row.idle_expires_at for row in self._sessions.sessions.values()],
+            "session_answers": [row.expires_at for row in self._sessions.answers.values()],
+        }
+        return {
+            store: max(0, now - min((end for end in times if end is not None), default=now))
+            for store, times in ends.items()
+        }
 
     async def ping(self) -> None:
         """Memory can always be read."""

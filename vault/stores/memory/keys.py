@@ -1,8 +1,12 @@
 """Key versions: those made known, and those in use."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
+from vault.ports import Entry
 from vault.records import KeyRecord
+from vault.stores.memory.audit import MemoryAudit
 from vault.stores.memory.fence import Fence
 from vault.stores.memory.profiles import MemoryProfiles
 from vault.stores.memory.sealed import MemorySealed
@@ -11,22 +15,28 @@ from vault.stores.memory.sealed import MemorySealed
 class MemoryKeys:
     """Key versions by line and number."""
 
-    def __init__(self, fence: Fence, stores: tuple[MemorySealed, ...], profiles: MemoryProfiles) -> None:
+    def __init__(
+        self, fence: Fence, stores: tuple[MemorySealed, ...], profiles: MemoryProfiles, audit: MemoryAudit
+    ) -> None:
         self.records: dict[tuple[str, int], KeyRecord] = {}
         self._fence = fence
         self._stores = stores
         self._profiles = profiles
+        self._audit = audit
 
     async def known(self) -> list[KeyRecord]:
         """List the records."""
         return [self.records[key] for key in sorted(self.records)]
 
-    async def insert(self, record: KeyRecord) -> None:
+    async def insert(self, record: KeyRecord, entries: Sequence[Entry] = ()) -> None:
         """Store the record, unless there is one."""
-        self.records.setdefault((record.line, record.version), record)
+        if (record.line, record.version) not in self.records:
+            self._audit.record(entries)
+            self.records[record.line, record.version] = record
 
-    async def update(self, record: KeyRecord) -> None:
+    async def update(self, record: KeyRecord, entries: Sequence[Entry] = ()) -> None:
         """Replace the record, if there is one, keeping identity, proof and birth."""
+        self._audit.record(entries)
         old = self.records.get((record.line, record.version))
         if old:
             self.records[record.line, record.version] = replace(
@@ -36,7 +46,11 @@ class MemoryKeys:
     async def versions_in_use(self) -> dict[str, set[int]]:
         """Scan all boxes for the data line and all tags for the index line."""
         data = {version for store in self._stores for version in await store.census()}
-        return {"data": data, "index": {tag.version for tag in self._profiles.owners}}
+        return {
+            "data": data,
+            "index": {tag.version for tag in self._profiles.owners},
+            "audit": set(await self._audit.census()),
+        }
 
     async def close(self, line: str, version: int) -> None:
         """Put the fence up."""

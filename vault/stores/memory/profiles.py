@@ -1,15 +1,16 @@
 """Profiles and their tags."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from msgspec.structs import replace
 
 from vault.errors import Duplicate
-from vault.ports import AnswerKeeper, Claimed, Collision, NewProfile
+from vault.ports import AnswerKeeper, Claimed, Collision, Entry, NewProfile
 from vault.records import ProfileRow, SealedRow, Tag
 from vault.stores.memory.answers import MemoryAnswers
+from vault.stores.memory.audit import MemoryAudit
 from vault.stores.memory.fence import Fence
 from vault.stores.memory.sealed import Boxes
 
@@ -17,13 +18,18 @@ from vault.stores.memory.sealed import Boxes
 class MemoryProfiles(MemoryAnswers):
     """Profiles by token, and the owner of each tag."""
 
-    def __init__(self, fence: Fence) -> None:
+    def __init__(self, fence: Fence, audit: MemoryAudit) -> None:
         super().__init__(fence)
+        self._audit = audit
         self.profiles: dict[str, NewProfile] = {}
         self.owners: dict[Tag, str] = {}
 
     async def insert(
-        self, batch: Sequence[NewProfile], now: int, keeper: AnswerKeeper | None = None
+        self,
+        batch: Sequence[NewProfile],
+        now: int,
+        keeper: AnswerKeeper | None = None,
+        tell: Callable[[ProfileRow, str | None], Entry] | None = None,
     ) -> list[str | None]:
         """Decide about all first, then insert."""
         self._refuse_repeat(keeper, now)
@@ -37,6 +43,8 @@ class MemoryProfiles(MemoryAnswers):
             outcomes.append(next(taken, None))
             if outcomes[-1] is None:
                 claimed.update(new.tags)
+        if tell:
+            self._audit.record([tell(new.row, taken) for new, taken in zip(batch, outcomes, strict=True)])
         self._keep(keeper, outcomes)
         for new, outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
@@ -54,7 +62,9 @@ class MemoryProfiles(MemoryAnswers):
         token = next(owners, None)
         return self.profiles[token].row if token else None
 
-    async def replace(self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int) -> bool:
+    async def replace(
+        self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int, entries: Sequence[Entry] = ()
+    ) -> bool:
         """Compare the revision, check the tags, then swap."""
         stored = self.profiles.get(row.token)
         if stored is None or stored.row.erasing_at is not None or stored.row.revision != expected_revision:
@@ -64,16 +74,18 @@ class MemoryProfiles(MemoryAnswers):
         for tag in tags:
             if self._live_owner(tag, row.updated_at) not in (None, row.token):
                 raise Duplicate(tag.field)
+        self._audit.record(entries)
         self._take(row.token)
         self._put(NewProfile(row, tuple(tags)))
         return True
 
-    async def note_erasure(self, token: str, now: int) -> bool:
+    async def note_erasure(self, token: str, now: int, entries: Sequence[Entry] = ()) -> bool:
         """Mark the profile, keeping the time of the first mark."""
         profile = self.profiles.get(token)
         if profile is None:
             return False
         if profile.row.erasing_at is None:
+            self._audit.record(entries)
             self.profiles[token] = profile._replace(row=replace(profile.row, erasing_at=now))
         return True
 
@@ -83,8 +95,9 @@ class MemoryProfiles(MemoryAnswers):
         return list(islice(marked, limit))
 
     async def delete(self, token: str) -> None:
-        """Remove the profile and every tag it still owns."""
+        """Remove the profile, every tag it still owns, and the details of its events."""
         self._take(token)
+        self._audit.forget_details(token)
 
     async def expired(self, now: int, limit: int) -> list[str]:
         """Scan for expired profiles."""
@@ -92,6 +105,11 @@ class MemoryProfiles(MemoryAnswers):
             (row.expires_at, row.token) for row, _ in self.profiles.values() if row.expires_at is not None
         ]
         return [token for expires_at, token in sorted(ends) if expires_at <= now][:limit]
+
+    async def tokens(self, after: str, limit: int, now: int) -> list[str]:
+        """Sort the living."""
+        living = (token for token, (row, _) in self.profiles.items() if token > after and row.is_alive(now))
+        return sorted(living)[:limit]
 
     async def add_tags(self, rows: Sequence[tuple[SealedRow, Sequence[Tag]]], now: int) -> Claimed:
         """Compare each box and check the tags, then claim what no living other holds."""
@@ -121,6 +139,10 @@ class MemoryProfiles(MemoryAnswers):
             if owner in tokens:
                 found.setdefault(owner, set()).add(tag)
         return found
+
+    async def orphan_tags(self, limit: int) -> list[str]:
+        """Scan the owners."""
+        return list(islice({token for token in self.owners.values() if token not in self.profiles}, limit))
 
     async def tag_census(self) -> dict[int, int]:
         """Count the owned tags."""

@@ -86,14 +86,12 @@ class MemorySessions(MemoryAnswers):
         """Remove the session, alive or not."""
         return self.sessions.pop(digest, None)
 
-    async def revoke_handle(self, handle: str, user_token: str | None = None) -> bool:
+    async def revoke_handle(self, handle: str, user_token: str | None = None) -> SessionRow | None:
         """Scan for the handle; another person's session stays."""
-        found = (
-            digest
-            for digest, row in self.sessions.items()
-            if row.handle == handle and user_token in (None, row.user_token)
-        )
-        return drop(self.sessions, found, 1) == 1
+        for digest, row in self.sessions.items():
+            if row.handle == handle and user_token in (None, row.user_token):
+                return self.sessions.pop(digest)
+        return None
 
     async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
         """Bump the epoch, unless it is closed, and remove all sessions but the kept one."""
@@ -115,6 +113,11 @@ class MemorySessions(MemoryAnswers):
         """Sort the closed."""
         closed = (token for token, epoch in self.epochs.items() if epoch == _CLOSED and token > after)
         return sorted(closed)[:limit]
+
+    async def persons(self, after: str, now: int, limit: int) -> list[str]:
+        """Scan."""
+        found = {row.user_token for row in self.sessions.values() if row.user_token and row.is_alive(now)}
+        return sorted(token for token in found if token > after)[:limit]
 
     async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
         """Scan for the person's sessions."""

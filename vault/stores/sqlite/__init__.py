@@ -10,6 +10,8 @@ import structlog
 from vault.errors import ConfigError
 from vault.ports import Stores
 from vault.stores.sqlite.access import SqliteAccess
+from vault.stores.sqlite.alarms import SqliteAlarms
+from vault.stores.sqlite.audit import SqliteAudit
 from vault.stores.sqlite.database import Database, open_database
 from vault.stores.sqlite.generations import Generations
 from vault.stores.sqlite.keys import SqliteKeys
@@ -19,6 +21,7 @@ from vault.stores.sqlite.registry import REGISTRY, Table
 from vault.stores.sqlite.rotations import SqliteRotations
 from vault.stores.sqlite.sealed import SqliteSealed
 from vault.stores.sqlite.sessions import SqliteSessions
+from vault.stores.sqlite.unlocks import SqliteUnlocks
 
 SHRED_TRIES = 20
 SHRED_PAUSE = 0.05  # seconds
@@ -30,6 +33,34 @@ class SqliteHousekeeping:
     def __init__(self, generations: Generations, *databases: Database) -> None:
         self._generations = generations
         self._databases = databases
+
+    async def lease(self, chore: str, holder: str, now: int, until: int) -> bool:
+        """Insert, or take over what is one's own or has lapsed; an end a day ahead is of a clock that has stepped."""
+        vault = self._databases[0]
+        return await vault.writer.run(
+            lambda connection: (
+                connection.execute(
+                    "INSERT INTO leases (chore, holder, until) VALUES (:chore, :holder, :until) ON CONFLICT (chore) DO"
+                    " UPDATE SET holder = :holder, until = :until"
+                    " WHERE holder = :holder OR leases.until <= :now OR leases.until > :now + 86400000",
+                    {"chore": chore, "holder": holder, "now": now, "until": until},
+                ).rowcount
+                == 1
+            )
+        )
+
+    async def overdue(self, now: int) -> dict[str, int]:
+        """Read the first entry of each index on end."""
+        vault, sessions = self._databases
+        firsts = {
+            "profiles": await vault.all("SELECT min(expires_at) FROM profiles WHERE expires_at IS NOT NULL"),
+            "profile_answers": await vault.all("SELECT min(expires_at) FROM answers"),
+            "sessions": await sessions.all("SELECT min(idle_expires_at) FROM sessions"),
+            "session_answers": await sessions.all("SELECT min(expires_at) FROM answers"),
+        }
+        return {
+            store: max(0, now - (first if first is not None else now)) for store, [(first,)] in firsts.items()
+        }
 
     async def ping(self) -> None:
         """Read one row of each schema."""
@@ -100,6 +131,9 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
                 SqliteProfiles(vault),
                 SqliteSessions(sessions, generations),
                 SqliteAccess(vault),
+                SqliteAlarms(vault),
+                SqliteAudit(vault),
+                SqliteUnlocks(vault),
                 SqliteKeys(vault, sessions),
                 SqliteProcesses(vault),
                 SqliteRotations(vault),

@@ -12,7 +12,7 @@ from typing import Any
 import aiosqlite
 
 from vault.errors import DataFolderError, StoreUnavailable
-from vault.stores.sqlite.migrations import differences, migrate
+from vault.stores.sqlite.migrations import altered, differences, migrate
 from vault.stores.sqlite.registry import unregistered
 from vault.stores.sqlite.writer import Writer
 
@@ -60,6 +60,10 @@ class Database:
                 trouble.append(f"{self.path} is damaged ({sentence}). Restore it from its backup.")
         trouble += differences(self._reader, self.schema)
         trouble += [
+            f"{self.path}: {name} is not as the migrations make it. Restore the file from its backup."
+            for name in altered(self._reader, self.schema)
+        ]
+        trouble += [
             f"{column} is not in the registry of boxes: a rotation would leave it behind. Install the program "
             "that made it."
             for column in unregistered(self._reader, self.schema)
@@ -79,6 +83,18 @@ class Database:
             await asyncio.to_thread(backup)
         except sqlite3.Error as error:
             raise StoreUnavailable from error
+
+
+def damage(path: Path) -> list[str]:
+    """Return what is wrong with a file that nobody has open, in sentences; nothing is made beside it."""
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as connection:
+            found = [sentence for (sentence,) in connection.execute("PRAGMA integrity_check(3)")]
+    except sqlite3.Error as error:
+        found = [str(error)]
+    return [f"{path.name} is damaged ({sentence})." for sentence in found if sentence != "ok"]
 
 
 @asynccontextmanager

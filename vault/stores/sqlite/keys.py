@@ -1,10 +1,13 @@
 """Known key versions in SQLite (``vault.ports.KeyStore`` says what each method promises)."""
 
 import sqlite3
+from collections.abc import Sequence
 
 from msgspec.structs import asdict, astuple
 
+from vault.ports import Entry
 from vault.records import KeyRecord
+from vault.stores.sqlite.audit import append
 from vault.stores.sqlite.database import Database
 from vault.stores.sqlite.registry import REGISTRY
 
@@ -24,31 +27,34 @@ class SqliteKeys:
         )
         return [KeyRecord(*row) for row in rows]
 
-    async def insert(self, record: KeyRecord) -> None:
+    async def insert(self, record: KeyRecord, entries: Sequence[Entry] = ()) -> None:
         """Insert one, unless it is there."""
-        await self._database.writer.run(
-            lambda connection: (
-                connection.execute(
-                    "INSERT INTO key_versions (line, version, fingerprint, canary, created_at, activated_at,"
-                    " compromised_at, empty_since, destroyed_at, certificate, public_key)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    astuple(record),
-                ).rowcount
-            )
-        )
 
-    async def update(self, record: KeyRecord) -> None:
-        """Update the dates and the certificate of one."""
-        await self._database.writer.run(
-            lambda connection: (
-                connection.execute(
-                    "UPDATE key_versions SET activated_at = :activated_at, compromised_at = :compromised_at,"
-                    " empty_since = :empty_since, destroyed_at = :destroyed_at, certificate = :certificate"
-                    " WHERE line = :line AND version = :version",
-                    asdict(record),
-                ).rowcount
+        def work(connection: sqlite3.Connection) -> None:
+            inserted = connection.execute(
+                "INSERT INTO key_versions (line, version, fingerprint, canary, created_at, activated_at,"
+                " compromised_at, empty_since, destroyed_at, certificate, public_key)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                astuple(record),
             )
-        )
+            if inserted.rowcount:
+                append(connection, entries)
+
+        await self._database.writer.run(work)
+
+    async def update(self, record: KeyRecord, entries: Sequence[Entry] = ()) -> None:
+        """Update the dates and the certificate of one."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE key_versions SET activated_at = :activated_at, compromised_at = :compromised_at,"
+                " empty_since = :empty_since, destroyed_at = :destroyed_at, certificate = :certificate"
+                " WHERE line = :line AND version = :version",
+                asdict(record),
+            )
+            append(connection, entries)
+
+        await self._database.writer.run(work)
 
     async def versions_in_use(self) -> dict[str, set[int]]:
         """Read the distinct versions of every table that holds a box or a tag."""
@@ -56,7 +62,11 @@ class SqliteKeys:
         data: set[int] = set()
         for one in REGISTRY:
             data |= await _distinct(files[one.schema], one.table, "key_version")
-        return {"data": data, "index": await _distinct(self._database, "tags", "version")}
+        return {
+            "data": data,
+            "index": await _distinct(self._database, "tags", "version"),
+            "audit": await _distinct(self._database, "audit_events", "mac_version"),
+        }
 
     async def close(self, line: str, version: int) -> None:
         """Put the fence up in each file, one after the other: each binds the tables of its own file."""

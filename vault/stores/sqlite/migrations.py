@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from contextlib import closing
 from importlib import resources
 from typing import NamedTuple
 
@@ -63,3 +64,14 @@ def differences(connection: sqlite3.Connection, schema: str) -> list[str]:
                 f"{schema}.db was migrated with another text of {name}; restore the file or that version."
             )
     return trouble
+
+
+def altered(connection: sqlite3.Connection, schema: str) -> list[str]:
+    """Return the names of tables, indexes and triggers that are missing, added, or other than the migrations make them.
+
+    A fence or a note that somebody took out of the file would not be missed otherwise.
+    """
+    sql = "SELECT name, type, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        migrate(fresh, schema)
+        return sorted({name for name, *_ in set(fresh.execute(sql)) ^ set(connection.execute(sql))})

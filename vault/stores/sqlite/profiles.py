@@ -1,14 +1,15 @@
 """Profiles in SQLite (``vault.ports.ProfileStore`` says what each method promises)."""
 
 import sqlite3
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from msgspec.structs import astuple
 
 from vault.errors import Duplicate
-from vault.ports import AnswerKeeper, Claimed, Collision, NewProfile
+from vault.ports import AnswerKeeper, Claimed, Collision, Entry, NewProfile
 from vault.records import ProfileRow, SealedRow, Tag
 from vault.stores.sqlite.answers import SqliteAnswers, keep, refuse_if_answered
+from vault.stores.sqlite.audit import append, forget_details
 
 #: Rows of a bulk insert between two breaths of the event loop: about a millisecond.
 ROWS_A_BREATH = 64
@@ -23,7 +24,11 @@ class SqliteProfiles(SqliteAnswers):
     """Profiles, their tags, and the answers kept with them, in ``vault.db``."""
 
     async def insert(
-        self, batch: Sequence[NewProfile], now: int, keeper: AnswerKeeper | None = None
+        self,
+        batch: Sequence[NewProfile],
+        now: int,
+        keeper: AnswerKeeper | None = None,
+        tell: Callable[[ProfileRow, str | None], Entry] | None = None,
     ) -> list[str | None]:
         """Insert each profile whose tags are free."""
 
@@ -35,6 +40,8 @@ class SqliteProfiles(SqliteAnswers):
                 if len(outcomes) % ROWS_A_BREATH == ROWS_A_BREATH - 1:
                     yield
                 outcomes.append(_insert(connection, new, now))
+                if tell:
+                    append(connection, [tell(new.row, outcomes[-1])])
             if keeper:
                 keep(connection, keeper.keep(outcomes))
             return outcomes
@@ -56,7 +63,9 @@ class SqliteProfiles(SqliteAnswers):
                 return await self.find(owner[0])
         return None
 
-    async def replace(self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int) -> bool:
+    async def replace(
+        self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int, entries: Sequence[Entry] = ()
+    ) -> bool:
         """Compare the revision and swap the row."""
 
         def work(connection: sqlite3.Connection) -> bool:
@@ -79,20 +88,26 @@ class SqliteProfiles(SqliteAnswers):
             taken = _claim(connection, tags, row.token, row.updated_at)
             if taken:
                 raise Duplicate(taken)  # undoes this job whole
+            append(connection, entries)
             return True
 
         return await self._database.writer.run(work)
 
-    async def note_erasure(self, token: str, now: int) -> bool:
+    async def note_erasure(self, token: str, now: int, entries: Sequence[Entry] = ()) -> bool:
         """Set the mark, keeping the time of an earlier one."""
-        return await self._database.writer.run(
-            lambda connection: (
-                connection.execute(
-                    "UPDATE profiles SET erasing_at = coalesce(erasing_at, ?) WHERE token = ?", (now, token)
-                ).rowcount
-                > 0
+
+        def work(connection: sqlite3.Connection) -> bool:
+            marked = connection.execute(
+                "UPDATE profiles SET erasing_at = ? WHERE token = ? AND erasing_at IS NULL", (now, token)
             )
-        )
+            if marked.rowcount:
+                append(connection, entries)
+                return True
+            return (
+                connection.execute("SELECT 1 FROM profiles WHERE token = ?", (token,)).fetchone() is not None
+            )
+
+        return await self._database.writer.run(work)
 
     async def unfinished_erasures(self, limit: int) -> list[str]:
         """Read the marks."""
@@ -102,11 +117,12 @@ class SqliteProfiles(SqliteAnswers):
         return [token for (token,) in rows]
 
     async def delete(self, token: str) -> None:
-        """Delete row and tags together."""
+        """Delete row, tags and the details of events together."""
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM tags WHERE token = ?", (token,))
             connection.execute("DELETE FROM profiles WHERE token = ?", (token,))
+            forget_details(connection, token)
 
         await self._database.writer.run(work)
 
@@ -114,6 +130,15 @@ class SqliteProfiles(SqliteAnswers):
         """Read expired tokens by the index on expiry."""
         rows = await self._database.all(
             "SELECT token FROM profiles WHERE expires_at <= ? ORDER BY expires_at LIMIT ?", (now, limit)
+        )
+        return [token for (token,) in rows]
+
+    async def tokens(self, after: str, limit: int, now: int) -> list[str]:
+        """Read along the unique index on token."""
+        rows = await self._database.all(
+            "SELECT token FROM profiles WHERE token > ? AND erasing_at IS NULL"
+            " AND (expires_at IS NULL OR expires_at > ?) ORDER BY token LIMIT ?",
+            (after, now, limit),
         )
         return [token for (token,) in rows]
 
@@ -148,6 +173,13 @@ class SqliteProfiles(SqliteAnswers):
         for token, field, version, digest in rows:
             found.setdefault(token, set()).add(Tag(field, version, digest))
         return found
+
+    async def orphan_tags(self, limit: int) -> list[str]:
+        """Read along the index on token."""
+        rows = await self._database.all(
+            "SELECT DISTINCT token FROM tags WHERE token NOT IN (SELECT token FROM profiles) LIMIT ?", (limit,)
+        )
+        return [token for (token,) in rows]
 
     async def tag_census(self) -> dict[int, int]:
         """Count along the primary key."""

@@ -24,6 +24,7 @@ REGISTRY = (
     Table("profile_answers", "answer", "vault", "answers", "digest", "rowid"),
     Table("sessions", "session", "sessions", "sessions", "handle", "digest"),
     Table("session_answers", "answer", "sessions", "answers", "digest", "rowid"),
+    Table("audit_details", "event", "vault", "audit_details", "sequence", "sequence"),
 )
 
 #: Columns of bytes that no rotation has to know, and why.
@@ -32,6 +33,12 @@ NO_BOXES = {
     "vault.access_keys.secret_digest": "a digest",
     "vault.tags.digest": "a blind-index tag, made anew by the rotation of its own line",
     "vault.key_versions.canary": "sealed by its own key version for good: it vouches for that key",
+    "vault.audit_events.details_digest": "a digest",
+    "vault.audit_events.link": "a digest",
+    "vault.audit_events.mac": "made anew by the rotation of its own line",
+    "vault.audit_end.link": "a digest",
+    "vault.audit_end.mac": "made anew with the next event",
+    "vault.unlocks.digest": "a digest",
     "sessions.sessions.digest": "a digest",
     "sessions.answers.digest": "a digest",
 }

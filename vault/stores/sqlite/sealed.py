@@ -127,7 +127,7 @@ class SqliteSealed:
 
     def _row(self, row: tuple[Any, ...]) -> SealedRow:
         name, cursor, box, key_version = row
-        return SealedRow(name.hex() if isinstance(name, bytes) else name, cursor, box, key_version)
+        return SealedRow(name.hex() if isinstance(name, bytes) else str(name), cursor, box, key_version)
 
     def _value(self, name: str) -> str | bytes:
         if self._table.name != "digest":

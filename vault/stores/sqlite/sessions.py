@@ -16,11 +16,11 @@ from vault.stores.sqlite.answers import SqliteAnswers, keep, refuse_if_answered
 from vault.stores.sqlite.database import Database
 from vault.stores.sqlite.generations import Generations
 
-_FIND = (
+_SELECT = (
     "SELECT digest, handle, user_token, box, key_version, epoch, lifetime, idle_timeout, created_at,"
-    " authenticated_at, last_seen_at, expires_at, idle_expires_at FROM sessions WHERE digest = ?"
+    " authenticated_at, last_seen_at, expires_at, idle_expires_at FROM sessions"
 )
-
+_FIND = f"{_SELECT} WHERE digest = ?"
 
 #: Rows that are kept in memory, about 900 bytes each.
 MOST_KEPT = 20_000
@@ -159,14 +159,20 @@ class SqliteSessions(SqliteAnswers):
 
         return await self._database.writer.run(work)
 
-    async def revoke_handle(self, handle: str, user_token: str | None = None) -> bool:
+    async def revoke_handle(self, handle: str, user_token: str | None = None) -> SessionRow | None:
         """Delete by public handle."""
-        sql = (
-            "DELETE FROM sessions WHERE handle = ? AND user_token IS coalesce(?, user_token) RETURNING digest"
-        )
-        return await self._database.writer.run(
-            lambda connection: self._delete(connection, sql, handle, user_token) == 1
-        )
+
+        def work(connection: sqlite3.Connection) -> SessionRow | None:
+            row = connection.execute(
+                f"{_SELECT} WHERE handle = ? AND user_token IS coalesce(?, user_token)", (handle, user_token)
+            ).fetchone()
+            if row is None:
+                return None
+            session = SessionRow(*row)
+            self._delete(connection, "DELETE FROM sessions WHERE digest = ? RETURNING digest", session.digest)
+            return session
+
+        return await self._database.writer.run(work)
 
     async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
         """Bump the epoch, and delete all but the kept one."""
@@ -217,12 +223,19 @@ class SqliteSessions(SqliteAnswers):
         )
         return [token for (token,) in rows]
 
+    async def persons(self, after: str, now: int, limit: int) -> list[str]:
+        """Read along the index on person."""
+        rows = await self._database.all(
+            "SELECT DISTINCT user_token FROM sessions WHERE user_token > ? AND idle_expires_at > ?"
+            " ORDER BY user_token LIMIT ?",
+            (after, now, limit),
+        )
+        return [token for (token,) in rows]
+
     async def live_of(self, user_token: str, now: int, limit: int) -> list[SessionRow]:
         """Read by the index on person."""
         rows = await self._database.all(
-            "SELECT digest, handle, user_token, box, key_version, epoch, lifetime, idle_timeout, created_at,"
-            " authenticated_at, last_seen_at, expires_at, idle_expires_at FROM sessions"
-            " WHERE user_token = ? AND idle_expires_at > ? ORDER BY created_at DESC, handle LIMIT ?",
+            f"{_SELECT} WHERE user_token = ? AND idle_expires_at > ? ORDER BY created_at DESC, handle LIMIT ?",
             (user_token, now, limit),
         )
         return [SessionRow(*row) for row in rows]

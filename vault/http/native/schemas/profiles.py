@@ -1,4 +1,4 @@
-"""The wire of the native API: what is read is validated by these, and the OpenAPI document is made from them."""
+"""Profiles on the wire."""
 
 from typing import Any, ClassVar
 
@@ -14,20 +14,13 @@ from marshmallow import (
 )
 
 from vault.http.native.fields import (
-    CLAIMS_EXAMPLE,
-    HANDLE_EXAMPLE,
     PROFILE_EXAMPLE,
-    SESSION_ID_EXAMPLE,
     TOKEN_EXAMPLE,
     JsonObject,
     Seconds,
-    TrueOrFalse,
-    UserToken,
     time_field,
     token_field,
 )
-
-# --- profiles: read -----------------------------------------------------------------------------------------
 
 
 class NewProfile(Schema):
@@ -117,14 +110,6 @@ class ProfileQuery(Schema):
     )
 
 
-class KeepQuery(Schema):
-    """Which session survives."""
-
-    keep = fields.String(
-        metadata={"description": "Handle of the session to keep.", "example": HANDLE_EXAMPLE}
-    )
-
-
 class IfMatch(Schema):
     """Optimistic locking."""
 
@@ -135,15 +120,6 @@ class IfMatch(Schema):
             "example": '"3"',
         },
     )
-
-
-class SessionIdHeader(Schema):
-    """Which session: its id travels in this header and never in a URL."""
-
-    session_id = fields.String(data_key="Session-Id", required=True, metadata={"example": SESSION_ID_EXAMPLE})
-
-
-# --- profiles: answered -------------------------------------------------------------------------------------
 
 
 class ProfileHead(Schema):
@@ -161,6 +137,29 @@ class OpenedProfile(ProfileHead):
     """A profile, whole or the fields asked for."""
 
     profile = JsonObject(required=True, metadata={"example": PROFILE_EXAMPLE})
+
+
+class Signer(Schema):
+    """Which of the vault's signing keys has signed."""
+
+    version = fields.Integer(required=True, metadata={"example": 1})
+    fingerprint = fields.String(required=True, metadata={"example": "0123456789abcdef"})
+    public_key = fields.String(
+        required=True, metadata={"example": "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="}
+    )
+
+
+class ErasureReceipt(Schema):
+    """That a person was erased, signed (Ed25519): for whoever asked for it. Check it with verify-receipt."""
+
+    format_ = fields.String(required=True, data_key="format", metadata={"example": "tokenvault-erasure/1"})
+    token_sha256 = fields.String(
+        required=True, metadata={"description": "SHA-256 of the user token, hex.", "example": "9f86d081" * 8}
+    )
+    erased_at = time_field(required=True)
+    tenant = fields.String(required=True, metadata={"example": "default"})
+    signer = fields.Nested(Signer, required=True)
+    signature = fields.String(required=True, metadata={"description": "Base64 of 64 bytes."})
 
 
 class FoundToken(Schema):
@@ -191,98 +190,3 @@ class BatchAnswer(Schema):
     created = fields.Integer(required=True, metadata={"example": 1})
     failed = fields.Integer(required=True, metadata={"example": 0})
     results = fields.List(fields.Nested(BatchEntry), required=True)
-
-
-# --- sessions -----------------------------------------------------------------------------------------------
-
-
-class NewSession(Schema):
-    """A session to open. Without a user token it is anonymous; after login, open another."""
-
-    user_token = UserToken(metadata={"format": "uuid", "example": TOKEN_EXAMPLE})
-    claims = JsonObject(metadata={"example": CLAIMS_EXAMPLE})
-    expires_in = Seconds(metadata={"description": "Absolute lifetime in seconds.", "example": 3600})
-    idle_timeout = Seconds(
-        metadata={"description": "Seconds without use after which it ends.", "example": 900}
-    )
-
-
-class ClaimChanges(Schema):
-    """Claims to set; null removes one; the others stay."""
-
-    claims = JsonObject(required=True, metadata={"example": {"roles": ["editor", "reviewer"]}})
-
-
-class Rotation(Schema):
-    """How to rotate. ``claims`` replaces all claims."""
-
-    claims = JsonObject(metadata={"example": CLAIMS_EXAMPLE})
-    reauthenticated = TrueOrFalse(
-        metadata={"description": "The person has just proved who they are: restarts the absolute lifetime."},
-    )
-
-
-class SessionAnswer(Schema):
-    """A live session."""
-
-    user_token = fields.String(
-        required=True, allow_none=True, metadata={"format": "uuid", "example": TOKEN_EXAMPLE}
-    )
-    claims = JsonObject(required=True, metadata={"example": CLAIMS_EXAMPLE})
-    handle = fields.String(required=True, metadata={"example": HANDLE_EXAMPLE})
-    created_at = time_field(required=True)
-    authenticated_at = time_field(required=True)
-    last_seen_at = time_field(required=True)
-    expires_at = time_field(required=True)
-    idle_expires_at = time_field(required=True)
-    cache_for = fields.Integer(
-        required=True,
-        metadata={"description": "Seconds for which the caller may reuse this answer.", "example": 2},
-    )
-
-
-class OpenedSession(SessionAnswer):
-    """A session with its id, which is shown this once."""
-
-    session_id = fields.String(required=True, metadata={"example": SESSION_ID_EXAMPLE})
-
-
-class ListedSession(SessionAnswer):
-    """A live session in a list."""
-
-    claims = JsonObject(
-        required=True,
-        allow_none=True,
-        metadata={
-            "description": "null where they cannot be opened; ask the operator. The session can be ended.",
-            "example": CLAIMS_EXAMPLE,
-        },
-    )
-
-
-class SessionList(Schema):
-    """A person's live sessions, the newest first."""
-
-    sessions = fields.List(fields.Nested(ListedSession), required=True)
-
-
-class Export(OpenedProfile):
-    """All that is held about a person."""
-
-    sessions = fields.List(fields.Nested(ListedSession), required=True)
-
-
-class Problem(Schema):
-    """RFC 9457. ``code`` is stable; ``errors`` names each field."""
-
-    type = fields.String(
-        required=True, metadata={"format": "uri", "example": "urn:tokenization-vault:problem:invalid"}
-    )
-    title = fields.String(required=True, metadata={"example": "Unprocessable Entity"})
-    status = fields.Integer(required=True, metadata={"example": 422})
-    code = fields.String(required=True, metadata={"example": "invalid"})
-    detail = fields.String(
-        required=True, metadata={"example": "The request was read but something is not allowed."}
-    )
-    request_id = fields.String(required=True, metadata={"example": "3f9c1a2b-7"})
-    errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))

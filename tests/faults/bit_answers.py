@@ -1,0 +1,320 @@
+"""What comes of a changed bit in each column of both files, and of an exchange with another row.
+
+A new column fails the test until it has a row here. ``SERVED`` is what a database writer can do; each such row has
+to be in the threat model.
+"""
+
+from typing import NamedTuple
+
+from tests.faults.bits import AUDIT, CHECK, NONE, QUIET, REFUSED, SERVED, UNFORESEEN, UNKNOWN, UNREADABLE
+
+
+class Column(NamedTuple):
+    """The outcomes, and why that is right, or what it gives to whoever writes to the file."""
+
+    flipped: str
+    swapped: str
+    why: str
+
+
+ANSWERS = {
+    "vault.access_keys.id": Column(UNKNOWN, UNKNOWN, "the key is nobody's: its holder is refused"),
+    "vault.access_keys.name": Column(QUIET, QUIET, "the operator sees it in the list of keys"),
+    "vault.access_keys.secret_digest": Column(
+        UNKNOWN,
+        UNKNOWN,
+        "the key is nobody's; but a writer who puts a digest of his own there has the key's rights",
+    ),
+    "vault.access_keys.scopes": Column(
+        SERVED, SERVED, "DANGEROUS: whoever writes to the file gives a key every right"
+    ),
+    "vault.access_keys.claims": Column(
+        SERVED, SERVED, "DANGEROUS: a key is shown claims that were kept from it"
+    ),
+    "vault.access_keys.created_at": Column(QUIET, QUIET, "the operator sees it in the list of keys"),
+    "vault.access_keys.expires_at": Column(SERVED, SERVED, "DANGEROUS: a key lives on after its end"),
+    "vault.access_keys.revoked_at": Column(QUIET, SERVED, "DANGEROUS: a revoked key is let in again"),
+    "vault.access_keys.rails": Column(
+        UNFORESEEN,
+        NONE,
+        "DANGEROUS: a key's rails are in the open; and text that is no JSON is an exception, which is a defect",
+    ),
+    "vault.access_keys.suspended_at": Column(
+        UNKNOWN, NONE, "the key is refused; NULL would let a suspended one in again"
+    ),
+    "vault.alarms.sequence": Column(NONE, NONE, "an alarm is sent once more, or not at all"),
+    "vault.alarms.delivered_at": Column(NONE, NONE, "an alarm is sent once more, or not at all"),
+    "vault.answers.digest": Column(
+        UNKNOWN, UNREADABLE, "the kept answer alone; the create is refused as a duplicate"
+    ),
+    "vault.answers.box": Column(
+        UNREADABLE, UNREADABLE, "the kept answer alone; the create is refused as a duplicate"
+    ),
+    "vault.answers.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
+    "vault.answers.expires_at": Column(
+        QUIET, QUIET, "a request that is repeated is answered as before for longer, or done anew"
+    ),
+    "vault.audit_checkpoints.sequence": Column(NONE, NONE, "a checkpoint is signed; none is made here"),
+    "vault.audit_checkpoints.statement": Column(NONE, NONE, "a checkpoint is signed; none is made here"),
+    "vault.audit_details.sequence": Column(
+        AUDIT, AUDIT, "what an event says in detail is bound to it by its digest"
+    ),
+    "vault.audit_details.box": Column(
+        AUDIT, AUDIT, "what an event says in detail is bound to it by its digest"
+    ),
+    "vault.audit_details.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
+    "vault.audit_end.one": Column(
+        UNFORESEEN, NONE, "an end that is not found is an exception, which is a defect"
+    ),
+    "vault.audit_end.sequence": Column(AUDIT, NONE, "the end of the chain is vouched for by a key"),
+    "vault.audit_end.link": Column(AUDIT, NONE, "the end of the chain is vouched for by a key"),
+    "vault.audit_end.mac": Column(AUDIT, NONE, "the end of the chain is vouched for by a key"),
+    "vault.audit_end.mac_version": Column(AUDIT, NONE, "the end of the chain is vouched for by a key"),
+    "vault.audit_events.sequence": Column(
+        AUDIT, AUDIT, "each event is chained to the one before, under a key"
+    ),
+    "vault.audit_events.at": Column(AUDIT, AUDIT, "each event is chained to the one before, under a key"),
+    "vault.audit_events.tenant": Column(AUDIT, NONE, "each event is chained to the one before, under a key"),
+    "vault.audit_events.actor": Column(AUDIT, NONE, "each event is chained to the one before, under a key"),
+    "vault.audit_events.action": Column(AUDIT, AUDIT, "each event is chained to the one before, under a key"),
+    "vault.audit_events.outcome": Column(AUDIT, NONE, "each event is chained to the one before, under a key"),
+    "vault.audit_events.user_token": Column(
+        AUDIT, AUDIT, "each event is chained to the one before, under a key"
+    ),
+    "vault.audit_events.request_id": Column(
+        AUDIT, NONE, "each event is chained to the one before, under a key"
+    ),
+    "vault.audit_events.purpose": Column(AUDIT, NONE, "each event is chained to the one before, under a key"),
+    "vault.audit_events.revealed_version": Column(
+        AUDIT, NONE, "each event is chained to the one before, under a key"
+    ),
+    "vault.audit_events.details_digest": Column(
+        AUDIT, AUDIT, "each event is chained to the one before, under a key"
+    ),
+    "vault.audit_events.link": Column(AUDIT, AUDIT, "each event is chained to the one before, under a key"),
+    "vault.audit_events.mac": Column(AUDIT, AUDIT, "each event is chained to the one before, under a key"),
+    "vault.audit_events.mac_version": Column(
+        AUDIT, NONE, "each event is chained to the one before, under a key"
+    ),
+    "vault.closed_versions.line": Column(
+        QUIET, QUIET, "the fence of a rotation has a hole; only a process with an older keyring could use it"
+    ),
+    "vault.closed_versions.version": Column(
+        QUIET, NONE, "the fence of a rotation has a hole; only a process with an older keyring could use it"
+    ),
+    "vault.honey_tokens.token": Column(QUIET, QUIET, "a decoy is a decoy no more; nobody is told"),
+    "vault.honey_tokens.suspends": Column(QUIET, QUIET, "a decoy is a decoy no more; nobody is told"),
+    "vault.honey_tokens.planted_at": Column(QUIET, QUIET, "a decoy is a decoy no more; nobody is told"),
+    "vault.key_versions.line": Column(
+        REFUSED, REFUSED, "the keyring must be the one that the database was written with"
+    ),
+    "vault.key_versions.version": Column(
+        REFUSED, REFUSED, "the keyring must be the one that the database was written with"
+    ),
+    "vault.key_versions.fingerprint": Column(
+        REFUSED, REFUSED, "the keyring must be the one that the database was written with"
+    ),
+    "vault.key_versions.canary": Column(
+        REFUSED, REFUSED, "the keyring must be the one that the database was written with"
+    ),
+    "vault.key_versions.created_at": Column(QUIET, QUIET, "shown by keys status alone"),
+    "vault.key_versions.activated_at": Column(QUIET, QUIET, "shown by keys status alone"),
+    "vault.key_versions.compromised_at": Column(QUIET, NONE, "shown by keys status alone"),
+    "vault.key_versions.empty_since": Column(
+        QUIET, QUIET, "begins a cool-down early; before a key is destroyed rows are counted and read anew"
+    ),
+    "vault.key_versions.destroyed_at": Column(
+        REFUSED, NONE, "the keyring must be the one that the database was written with"
+    ),
+    "vault.key_versions.certificate": Column(QUIET, NONE, "a certificate proves itself by its signature"),
+    "vault.key_versions.public_key": Column(
+        QUIET, QUIET, "whose key signs has to be known from elsewhere (format.md, Certificate)"
+    ),
+    "vault.leases.chore": Column(QUIET, QUIET, "a chore is done twice, or a little later"),
+    "vault.leases.holder": Column(QUIET, QUIET, "a chore is done twice, or a little later"),
+    "vault.leases.until": Column(QUIET, QUIET, "a chore is done twice, or a little later"),
+    "vault.migrations.name": Column(REFUSED, REFUSED, "a file of another program is not opened"),
+    "vault.migrations.checksum": Column(REFUSED, REFUSED, "a file of another program is not opened"),
+    "vault.migrations.applied_at": Column(QUIET, NONE, "read by nobody"),
+    "vault.processes.id": Column(
+        QUIET,
+        QUIET,
+        "what a process reports of itself lapses after seconds, and a rotation would wait or go on by the fence",
+    ),
+    "vault.processes.host": Column(
+        QUIET,
+        QUIET,
+        "what a process reports of itself lapses after seconds, and a rotation would wait or go on by the fence",
+    ),
+    "vault.processes.pid": Column(
+        QUIET,
+        QUIET,
+        "what a process reports of itself lapses after seconds, and a rotation would wait or go on by the fence",
+    ),
+    "vault.processes.started_at": Column(
+        QUIET,
+        QUIET,
+        "what a process reports of itself lapses after seconds, and a rotation would wait or go on by the fence",
+    ),
+    "vault.processes.seen_at": Column(
+        QUIET,
+        QUIET,
+        "what a process reports of itself lapses after seconds, and a rotation would wait or go on by the fence",
+    ),
+    "vault.processes.generation": Column(
+        QUIET,
+        QUIET,
+        "what a process reports of itself lapses after seconds, and a rotation would wait or go on by the fence",
+    ),
+    "vault.processes.versions": Column(
+        QUIET,
+        QUIET,
+        "what a process reports of itself lapses after seconds, and a rotation would wait or go on by the fence",
+    ),
+    "vault.profiles.id": Column(QUIET, QUIET, "the order of a walk, and nothing else"),
+    "vault.profiles.token": Column(UNKNOWN, UNREADABLE, "a box opens for its own token alone"),
+    "vault.profiles.box": Column(
+        UNREADABLE,
+        UNREADABLE,
+        "a box opens in its own row alone; an older box of the same row would be served (rollback)",
+    ),
+    "vault.profiles.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
+    "vault.profiles.revision": Column(SERVED, SERVED, "a lost update: If-Match is compared with it"),
+    "vault.profiles.created_at": Column(SERVED, SERVED, "a time that is shown"),
+    "vault.profiles.updated_at": Column(SERVED, SERVED, "a time that is shown"),
+    "vault.profiles.expires_at": Column(
+        SERVED, SERVED, "DANGEROUS: a person outlives the end of the profile, or is erased before it"
+    ),
+    "vault.profiles.erasing_at": Column(
+        UNKNOWN, NONE, "the person is erased for good: a database writer can delete"
+    ),
+    "vault.quarantine.store": Column(CHECK, QUIET, "a note is not counted"),
+    "vault.quarantine.name": Column(QUIET, QUIET, "a note; the row it is about is judged by its own box"),
+    "vault.quarantine.key_version": Column(
+        QUIET, QUIET, "a note; the row it is about is judged by its own box"
+    ),
+    "vault.quarantine.cause": Column(QUIET, QUIET, "a note; the row it is about is judged by its own box"),
+    "vault.quarantine.noted_at": Column(QUIET, QUIET, "a note; the row it is about is judged by its own box"),
+    "vault.required_versions.version": Column(
+        QUIET, QUIET, "the order in which tags are claimed during a rotation"
+    ),
+    "vault.reveals.key_id": Column(QUIET, QUIET, "the count of opened profiles, by which a key is throttled"),
+    "vault.reveals.span": Column(QUIET, QUIET, "the count of opened profiles, by which a key is throttled"),
+    "vault.reveals.bucket": Column(QUIET, QUIET, "the count of opened profiles, by which a key is throttled"),
+    "vault.reveals.opened": Column(QUIET, QUIET, "the count of opened profiles, by which a key is throttled"),
+    "vault.rotation_claim.one": Column(QUIET, NONE, "a claim of a process that is gone lapses"),
+    "vault.rotation_claim.holder": Column(QUIET, NONE, "a claim of a process that is gone lapses"),
+    "vault.rotation_claim.host": Column(QUIET, NONE, "a claim of a process that is gone lapses"),
+    "vault.rotation_claim.pid": Column(QUIET, NONE, "a claim of a process that is gone lapses"),
+    "vault.rotation_claim.what": Column(QUIET, NONE, "a claim of a process that is gone lapses"),
+    "vault.rotation_claim.taken_at": Column(QUIET, NONE, "a claim of a process that is gone lapses"),
+    "vault.rotation_claim.seen_at": Column(QUIET, NONE, "a claim of a process that is gone lapses"),
+    "vault.rotations.id": Column(
+        QUIET, QUIET, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.line": Column(
+        QUIET, QUIET, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.by": Column(
+        QUIET, NONE, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.began_at": Column(
+        QUIET, QUIET, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.from_versions": Column(
+        QUIET, NONE, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.to_version": Column(
+        QUIET, NONE, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.finished_at": Column(
+        QUIET, QUIET, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.outcome": Column(
+        QUIET, NONE, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.counts": Column(
+        QUIET, QUIET, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.rotations.digest": Column(
+        QUIET, QUIET, "the journal, for operators; an unfinished one is looked for by the next rotation"
+    ),
+    "vault.tags.version": Column(REFUSED, NONE, "no tag may be under a key that nobody has"),
+    "vault.tags.digest": Column(
+        UNKNOWN, SERVED, "DANGEROUS: a look-up by value gives another person's token"
+    ),
+    "vault.tags.field": Column(QUIET, QUIET, "which field it was: shown to nobody"),
+    "vault.tags.token": Column(UNKNOWN, SERVED, "DANGEROUS: a look-up by value gives another person's token"),
+    "vault.unlocks.digest": Column(
+        QUIET, QUIET, "who may open what for a while is believed; made by hand it would be"
+    ),
+    "vault.unlocks.key_id": Column(
+        QUIET, QUIET, "who may open what for a while is believed; made by hand it would be"
+    ),
+    "vault.unlocks.reason": Column(
+        QUIET, QUIET, "who may open what for a while is believed; made by hand it would be"
+    ),
+    "vault.unlocks.expires_at": Column(
+        QUIET, QUIET, "who may open what for a while is believed; made by hand it would be"
+    ),
+    "sessions.answers.digest": Column(SERVED, UNREADABLE, "a login that is repeated is done anew"),
+    "sessions.answers.box": Column(UNREADABLE, UNREADABLE, "the kept answer alone"),
+    "sessions.answers.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
+    "sessions.answers.expires_at": Column(
+        QUIET, QUIET, "a login that is repeated is answered as before for longer, or done anew"
+    ),
+    "sessions.closed_versions.line": Column(QUIET, QUIET, "as in vault.db"),
+    "sessions.closed_versions.version": Column(QUIET, NONE, "as in vault.db"),
+    "sessions.epochs.user_token": Column(
+        QUIET,
+        UNKNOWN,
+        "DANGEROUS with an old vault.db: an erased person is not remembered, or another may not log in",
+    ),
+    "sessions.epochs.epoch": Column(
+        QUIET, NONE, "a login that is just being opened is refused, or one from before a revocation let in"
+    ),
+    "sessions.epochs.closed_at": Column(
+        QUIET,
+        UNKNOWN,
+        "when it was; NULL would let an erased person's sessions be opened, were the profile there",
+    ),
+    "sessions.migrations.name": Column(REFUSED, REFUSED, "a file of another program is not opened"),
+    "sessions.migrations.checksum": Column(REFUSED, REFUSED, "a file of another program is not opened"),
+    "sessions.migrations.applied_at": Column(QUIET, NONE, "read by nobody"),
+    "sessions.quarantine.store": Column(CHECK, QUIET, "a note is not counted"),
+    "sessions.quarantine.name": Column(QUIET, QUIET, "a note; the row it is about is judged by its own box"),
+    "sessions.quarantine.key_version": Column(
+        QUIET, QUIET, "a note; the row it is about is judged by its own box"
+    ),
+    "sessions.quarantine.cause": Column(QUIET, QUIET, "a note; the row it is about is judged by its own box"),
+    "sessions.quarantine.noted_at": Column(
+        QUIET, QUIET, "a note; the row it is about is judged by its own box"
+    ),
+    "sessions.sessions.digest": Column(
+        UNKNOWN, SERVED, "DANGEROUS: whoever holds one session's id is served another's"
+    ),
+    "sessions.sessions.handle": Column(UNREADABLE, UNREADABLE, "claims open under their own handle alone"),
+    "sessions.sessions.user_token": Column(SERVED, SERVED, "DANGEROUS: a session becomes another person's"),
+    "sessions.sessions.box": Column(
+        UNREADABLE,
+        UNREADABLE,
+        "claims open under their own handle alone; older claims of the same session would be served (rollback)",
+    ),
+    "sessions.sessions.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
+    "sessions.sessions.epoch": Column(QUIET, QUIET, "compared when a session is opened, and never again"),
+    "sessions.sessions.lifetime": Column(
+        QUIET, QUIET, "the length of the next life, when the person proves anew who they are"
+    ),
+    "sessions.sessions.idle_timeout": Column(
+        SERVED, SERVED, "DANGEROUS: a session stays alive unused for longer"
+    ),
+    "sessions.sessions.created_at": Column(QUIET, QUIET, "a time that is shown"),
+    "sessions.sessions.authenticated_at": Column(
+        SERVED, SERVED, "DANGEROUS: a login looks fresher than it is"
+    ),
+    "sessions.sessions.last_seen_at": Column(
+        QUIET, SERVED, "a time that is shown; one in the future is corrected at the next use"
+    ),
+    "sessions.sessions.expires_at": Column(SERVED, SERVED, "DANGEROUS: a session outlives its absolute end"),
+    "sessions.sessions.idle_expires_at": Column(QUIET, SERVED, "the next use cuts it at the absolute end"),
+}

@@ -1,0 +1,97 @@
+"""Honey tokens: profiles that nobody should ever open, and the alarm when somebody does.
+
+The one who opens it is shown the decoy like any other profile, and learns nothing. The alarm is on disk before that;
+whom it may concern is told until they have heard.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from vault.acting import ITSELF, acting
+from vault.audit import Audit
+from vault.clock import Clock
+from vault.crypto import signed
+from vault.crypto.keyring import Keyring
+from vault.errors import ProfileNotFound, StoreUnavailable
+from vault.ports import AlarmStore, Wanted
+from vault.records import HoneyToken
+from vault.webhook import Webhook
+
+FORMAT = "tokenvault-alarm/1"
+
+#: Alarms that are delivered in one go.
+MOST_DELIVERED = 20
+
+
+class Alarms:
+    """The honey tokens of one vault. Without a ``webhook`` alarms are events and a metric alone."""
+
+    def __init__(
+        self, store: AlarmStore, audit: Audit, keyring: Keyring, clock: Clock, webhook: Webhook | None
+    ) -> None:
+        self._store = store
+        self._audit = audit
+        self._keyring = keyring
+        self._clock = clock
+        self._webhook = webhook
+        self._delivering = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Alarms that this process has raised, and those that nobody has heard of yet, as of the last try.
+        self.raised = 0
+        self.undelivered = 0
+
+    async def plant(self, token: str, *, suspends: bool) -> HoneyToken:
+        """Make a honey token of a profile. With ``suspends`` whoever opens it loses the access key."""
+        honey = HoneyToken(token, suspends, self._clock.now())
+        await self._store.plant(honey, [self._audit.event("honey.planted", token)])
+        return honey
+
+    async def remove(self, token: str) -> None:
+        """Make an ordinary profile of it again. Raises ``ProfileNotFound``."""
+        if not await self._store.remove(token, [self._audit.event("honey.removed", token)]):
+            raise ProfileNotFound("There is no such honey token.")
+
+    async def list(self) -> list[HoneyToken]:
+        """Return all honey tokens, the oldest first."""
+        return await self._store.list()
+
+    async def touched(self, token: str) -> None:
+        """Raise the alarm if this is a honey token; it is on disk when this returns. Raises ``StoreUnavailable``."""
+        honey = await self._store.planted(token)
+        if honey is None:
+            return
+        by = acting.get()
+        key_id = by.key_id if by else None
+        suspends = key_id if honey.suspends else None
+        entries = [self._audit.event("access.suspended", token, outcome="honey_token")] if suspends else []
+        await self._store.ring(
+            self._audit.event("alarm.honey_token", token), entries, suspends, self._clock.now()
+        )
+        self.raised += 1
+        structlog.get_logger().error("alarm.honey_token", key_id=key_id or ITSELF)
+        task = asyncio.create_task(self.deliver(), name="alarm")
+        self._tasks.add(task)  # else nothing holds it
+        task.add_done_callback(self._tasks.discard)
+
+    async def deliver(self) -> None:
+        """Tell the webhook of each alarm that it has not heard of; what fails is tried again at the next call."""
+        with suppress(StoreUnavailable):
+            async with self._delivering:
+                for sequence in await self._store.undelivered(MOST_DELIVERED):
+                    if not await self._deliver(sequence):
+                        break
+                self.undelivered = len(await self._store.undelivered(MOST_DELIVERED))
+
+    async def _deliver(self, sequence: int) -> bool:
+        (event,) = await self._audit.events(Wanted(), sequence - 1, 1)
+        if self._webhook is not None:
+            told = {"sequence": sequence, "at": event.at, "tenant": event.tenant, "actor": event.actor,
+                    "action": event.action}  # fmt: skip
+            statement = signed.issue(self._keyring.active("signing"), FORMAT, told)
+            if not await self._webhook.post(statement):
+                structlog.get_logger().warning("alarm.not_delivered")
+                return False
+        await self._store.delivered(sequence, self._clock.now())
+        return True

@@ -1,0 +1,197 @@
+"""Proof of the audit trail: walks it from its first event to its end, and names every place where it does not hold.
+
+It needs no service, only the data folder and what unlocks the keyring.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from vault.audit import CHECKPOINT_FORMAT, PAGE
+from vault.crypto import signed
+from vault.crypto.chain import GENESIS, Chain, Mac, digest_of_details, link
+from vault.crypto.keyring import Keyring
+from vault.crypto.sealer import Sealer
+from vault.errors import BoxError, StatementRefused
+from vault.ports import AuditStore, SealedStore, Wanted
+from vault.progress import Progress
+from vault.records import Event
+
+#: Acts that take the details of a person's events with them.
+ERASES = ("profile.erased", "profile.expired")
+
+#: Findings that are kept; the others are counted.
+MOST_KEPT = 100
+
+
+class Finding(NamedTuple):
+    """One place that does not hold; ``sequence`` is of the event there, or the first that is missing."""
+
+    sequence: int
+    what: str
+
+
+class _CheckpointShape(signed.Statement, forbid_unknown_fields=True):
+    tenant: str
+    sequence: int
+    link: str
+    at: int
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was read, and what does not hold, the first first. ``gone`` counts details that went with their person."""
+
+    events: int = 0
+    last: int = 0
+    checkpoints: int = 0
+    gone: int = 0
+    count: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, sequence: int, what: str) -> None:
+        """Note a finding."""
+        self.count += 1
+        if len(self.findings) < MOST_KEPT:
+            self.findings.append(Finding(sequence, what))
+
+
+class AuditProof:
+    """Proves one vault's trail. ``signers`` are the public keys (base64) of its signing keys."""
+
+    def __init__(
+        self,
+        store: AuditStore,
+        boxes: SealedStore,
+        sealer: Sealer,
+        keyring: Keyring,
+        tenant: str,
+        signers: Collection[str],
+        progress: Progress,
+    ) -> None:
+        self._store = store
+        self._boxes = boxes
+        self._sealer = sealer
+        self._chain = Chain(keyring, tenant)
+        self._tenant = tenant
+        self._signers = signers
+        self._progress = progress
+
+    async def verify(self, anchored: Iterable[str]) -> Verdict:
+        """Read everything once. ``anchored`` are the checkpoints that were kept outside of the database."""
+        verdict, signed_links = Verdict(), dict[int, str]()
+        for text in anchored:
+            self._take(text, signed_links, verdict, "kept outside of the database")
+        after = 0
+        while checkpoints := await self._store.checkpoints(after, PAGE):
+            for one in checkpoints:
+                self._take(one.statement, signed_links, verdict, "in the database", one.sequence)
+                verdict.checkpoints += 1
+            after = checkpoints[-1].sequence
+        await self._walk(verdict, signed_links)
+        await self._judge_end(verdict, signed_links)
+        verdict.findings.sort(key=lambda finding: finding.sequence)
+        return verdict
+
+    async def _walk(self, verdict: Verdict, signed_links: dict[int, str]) -> None:
+        previous, missing, erased = GENESIS, {}, set()
+        end = await self._store.end()
+        self._progress.begin("verifying events", end.sequence if end else 0)
+        while events := await self._store.events(Wanted(), verdict.last, PAGE):
+            for event in events:
+                if event.sequence != verdict.last + 1:
+                    verdict.add(verdict.last + 1, _missing(verdict.last + 1, event.sequence - 1))
+                what = self._what_is_wrong(event, previous)
+                if what:
+                    verdict.add(event.sequence, what)
+                elif signed_links.get(event.sequence, event.link.hex()) != event.link.hex():
+                    verdict.add(
+                        event.sequence,
+                        "a signed checkpoint says otherwise: the trail was replaced up to here",
+                    )
+                if event.details_digest is not None and (wrong := await self._details(event)):
+                    missing[event.sequence] = event.user_token, wrong
+                if event.action in ERASES:
+                    erased.add(event.user_token)
+                previous, verdict.last = event.link, event.sequence
+                verdict.events += 1
+            self._progress.advance(len(events))
+            await asyncio.sleep(0)
+        for sequence, (token, wrong) in missing.items():
+            if token in erased and wrong is _GONE:
+                verdict.gone += 1
+            else:
+                verdict.add(sequence, wrong)
+
+    def _what_is_wrong(self, event: Event, previous: bytes) -> str | None:
+        if event.tenant != self._tenant or link(previous, event.said, event.details_digest) != event.link:
+            return "it does not follow from the one before it: one of the two was altered, moved or put in"
+        try:
+            if not self._chain.holds(event.link, Mac(event.mac, event.mac_version)):
+                return "its MAC does not hold: it was not written by this vault"
+        except BoxError:
+            return f"its MAC is of version {event.mac_version} of the line 'audit', which the keyring does not open"
+        return None
+
+    async def _details(self, event: Event) -> str | None:
+        row = await self._boxes.get(str(event.sequence))
+        if row is None:
+            return _GONE
+        try:
+            plaintext = self._sealer.open(self._boxes.purpose, row.name, row.box)
+        except BoxError:
+            return "its details do not open"
+        if digest_of_details(plaintext) != event.details_digest:
+            return "its details are others than were recorded"
+        return None
+
+    async def _judge_end(self, verdict: Verdict, signed_links: dict[int, str]) -> None:
+        beyond = [sequence for sequence in signed_links if sequence > verdict.last]
+        if beyond:
+            verdict.add(
+                verdict.last + 1, _missing(verdict.last + 1, max(beyond)) + ": a signed checkpoint has them"
+            )
+        end = await self._store.end()
+        if end is None:
+            verdict.add(verdict.last + 1, "the note of where the trail ends is gone")
+            return
+        if end.sequence > verdict.last:
+            verdict.add(
+                verdict.last + 1, _missing(verdict.last + 1, end.sequence) + ": the trail was cut off"
+            )
+            return
+        last = await self._store.link_of(verdict.last)
+        try:
+            holds = self._chain.ends(verdict.last, last or GENESIS, Mac(end.mac, end.mac_version))
+        except BoxError:
+            holds = False
+        if end.sequence != verdict.last or end.link != last or not holds:
+            verdict.add(
+                verdict.last + 1,
+                "the note of where the trail ends does not hold: events after it may be gone",
+            )
+
+    def _take(
+        self, text: str, links: dict[int, str], verdict: Verdict, where: str, named: int | None = None
+    ) -> None:
+        """Check a checkpoint and remember what it signed."""
+        try:
+            checked = signed.check(text, CHECKPOINT_FORMAT, _CheckpointShape, noun="a checkpoint")
+        except StatementRefused as refused:
+            verdict.add(named or 0, f"a checkpoint {where} does not hold: {refused.message}")
+            return
+        said = msgspec.convert({**checked.statement, "signature": ""}, _CheckpointShape)
+        if checked.public_key not in self._signers or said.tenant != self._tenant:
+            verdict.add(said.sequence, f"a checkpoint {where} was signed by another key than this vault's")
+        elif named not in (None, said.sequence) or links.setdefault(said.sequence, said.link) != said.link:
+            verdict.add(said.sequence, f"a checkpoint {where} says otherwise than another")
+
+
+_GONE = "its details are gone, and its person was not erased"
+
+
+def _missing(first: int, last: int) -> str:
+    return f"event {first} is missing" if first == last else f"events {first} to {last} are missing"
