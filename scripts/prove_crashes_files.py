@@ -68,7 +68,7 @@ def _look(data: Path, copy: Path, book: Book, keys: AccessKeys, passers: set[str
         begun = _check_halves(vault, sessions, left, book)
         book.expect(in_flight > 0 or begun == 0, f"{begun} erasures were never finished")
         _check_answers(vault, sessions, left, sealer, book)
-        _check_keys(vault, keys, book)
+        _check_keys(vault, keys, sealer, book)
     _check_people(left, book, passers, in_flight)
     _check_sessions(left, book)
 
@@ -135,8 +135,10 @@ def _check_answers(
                 )
 
 
-def _check_keys(vault: sqlite3.Connection, keys: AccessKeys, book: Book) -> None:
-    held = dict(vault.execute("SELECT id, revoked_at FROM access_keys").fetchall())
+def _check_keys(vault: sqlite3.Connection, keys: AccessKeys, sealer: Sealer, book: Book) -> None:
+    rows = vault.execute("SELECT id, box, key_version FROM access_keys").fetchall()
+    opened = {key_id: _open(sealer, "access", key_id, box, version, book) for key_id, box, version in rows}
+    held = {key_id: key["revoked_at"] for key_id, key in opened.items() if key}
     for key_id in keys.live:
         book.expect(
             key_id in held and held[key_id] is None, "an acknowledged access key is not there, or revoked"

@@ -17,7 +17,7 @@ from prove_rotation_client import client_session
 from prove_rotation_files import tokens
 from prove_rotation_load import Writer
 from prove_rotation_reader import Reader, check_person, check_session
-from prove_rotation_rounds import Proof, _in_turn
+from prove_rotation_rounds import Proof, in_turn
 from rotation_process import PATIENCE, Service, serving
 
 from vault.cli import main as program
@@ -140,7 +140,7 @@ class Crashes(Proof):
         book = self.book
         gone_people: list[Person] = self._some(book.gone_people, gone)
         gone_sessions: list[Session] = self._some(book.gone_sessions, gone)
-        await _in_turn(
+        await in_turn(
             [
                 *(check_person(client, person) for person in (*book.people, *gone_people)),
                 *(check_session(client, session) for session in (*book.sessions, *gone_sessions)),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 from prove_races_rounds import RACES, Races
-from prove_rotation import _progress as progress
+from prove_rotation import progress
 from prove_rotation_book import Book
 from rich.console import Console
 from rich.table import Table

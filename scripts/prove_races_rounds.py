@@ -18,7 +18,7 @@ from typing import Any
 from prove_races_pair import Aim, Timed, at_once, order, timed
 from prove_rotation_book import Book
 from prove_rotation_client import Client, client_session
-from prove_rotation_rounds import _event
+from prove_rotation_rounds import event_of
 from rotation_process import Service, serving
 
 LOGOUT, ROTATE, REVOKE, ERASE = RACES = (
@@ -84,7 +84,7 @@ class Races:
                     step(f"{race}, {self.book.counts['failures']} failures")
             await self._end(services)
         for line in (line for log in logs for line in log.read_text().splitlines()):
-            event = _event(line)
+            event = event_of(line)
             if event:
                 self.book.expect(False, f"logged as an error: {event}")
         self.seconds = time.monotonic() - began_at

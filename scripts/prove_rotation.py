@@ -25,7 +25,7 @@ LINE_EVERY = 10
 
 
 @contextmanager
-def _progress(rounds: int) -> Iterator[Callable[[str], None]]:
+def progress(rounds: int) -> Iterator[Callable[[str], None]]:
     """Show how far it is on standard error: a bar on a terminal, plain lines elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -85,7 +85,7 @@ def main(
     if keep:
         keep.mkdir(mode=0o700, parents=True)
     place = nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory(prefix="tokenvault-proof-")
-    with place as folder, _progress(rotations) as step:
+    with place as folder, progress(rotations) as step:
         proof = Proof(Path(folder), Book(), random.Random(seed), service_every)
         asyncio.run(proof.run(rotations, profiles, step))
     if as_json:

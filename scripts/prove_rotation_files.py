@@ -19,6 +19,8 @@ STORES = {
     "vault.answers.box": "profile_answers",
     "sessions.sessions.box": "sessions",
     "sessions.answers.box": "session_answers",
+    "vault.audit_details.box": "audit_details",
+    "vault.access_keys.box": "access_keys",
 }
 CANARIES = "vault.key_versions.canary"
 

@@ -157,7 +157,7 @@ class Proof:
 
     async def _check(self, client: Client, service: Service) -> None:
         """Read everything through the service, then look into the files without it."""
-        await _in_turn(check_all(self.book, client))
+        await in_turn(check_all(self.book, client))
         held = await asyncio.to_thread(tokens, self._data)
         acknowledged = {person.token for person in self.book.people}
         self.book.expect(not acknowledged - set(held), "acknowledged profiles are not in the file")
@@ -169,7 +169,7 @@ class Proof:
             if self.book.expect(answer.status == 200, f"an export was answered {answer.status}"):
                 emails[answer.body["profile"]["email"].casefold()] += 1
 
-        await _in_turn([export(token) for token in held])
+        await in_turn([export(token) for token in held])
         shared = sum(1 for count in emails.values() if count > 1)
         self.book.expect(not shared, f"{shared} e-mails belong to more than one profile")
         self.book.counts["profiles at the end"] = len(held)
@@ -179,7 +179,7 @@ class Proof:
         status = await keys(self._data, "status")
         await asyncio.to_thread(check_files, self._data, status.told, self.book)
         for line in service.log.read_text().splitlines():
-            event = _event(line)
+            event = event_of(line)
             if event:
                 self.book.counts[f"logged as an error: {event}"] += 1
 
@@ -194,7 +194,7 @@ class Proof:
         )
 
 
-async def _in_turn(work: Iterable[Awaitable[None]]) -> None:
+async def in_turn(work: Iterable[Awaitable[None]]) -> None:
     """Await all of it, a few at once."""
     pending = iter(work)
 
@@ -205,7 +205,7 @@ async def _in_turn(work: Iterable[Awaitable[None]]) -> None:
     await asyncio.gather(*(take() for _ in range(TOGETHER)))
 
 
-def _event(line: str) -> str | None:
+def event_of(line: str) -> str | None:
     """Return the event of a log line that tells of trouble; what is no log line is trouble too."""
     try:
         told = json.loads(line)

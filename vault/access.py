@@ -4,29 +4,36 @@ import asyncio
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from vault import config
+from vault.access_keys import AccessKeys, Listed
+from vault.audit import Audit
 from vault.clock import Clock
 from vault.errors import (
     AccessKeyNotFound,
+    BoxError,
     Invalid,
     NetworkRefused,
     RateLimited,
     TooManyFailures,
     Unauthenticated,
+    UnknownKey,
     VaultError,
 )
+from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.masking import Content, project, shown
-from vault.ports import AccessStore
+from vault.ports import Entry
 from vault.rails import Network, checked, networks_of
 from vault.rates import Rates
-from vault.records import AccessKeyRow, Rails
+from vault.records import AccessKey, Rails
 from vault.tokens import AccessKeyParts, new_access_key, parse_access_key
 
 #: What each scope allows.
@@ -106,12 +113,22 @@ class Access:
     """The access keys of one vault. ``demo`` lets ``DEMO`` in, for everything."""
 
     def __init__(
-        self, store: AccessStore, clock: Clock, settings: config.Access, *, demo: bool = False
+        self,
+        keys: AccessKeys,
+        audit: Audit,
+        clock: Clock,
+        watch: KeyWatch,
+        settings: config.Access,
+        *,
+        demo: bool = False,
     ) -> None:
-        self._store = store
+        self._keys = keys
+        self._audit = audit
+        self._watch = watch
         self._clock = clock
         self._settings = settings
         self._requests = Rates()
+        self._refusals = Rates()
         self._failures = Rates()
         self._demo = Caller("demo", frozenset({"admin"}), None, bytes(32)) if demo else None
         # Verdicts on valid keys only, so there are never more than keys. By digest: no key stays in memory.
@@ -120,7 +137,10 @@ class Access:
     def remembered(self, presented: str) -> Caller | None:
         """Return who presents this key, if it was found valid less than ``VERDICT_LIFETIME`` ago."""
         verdict = self._verdicts.get(_digest(presented))
-        return verdict.caller if verdict is not None and self._clock.now() < verdict.until else None
+        # One that ends later than that is from before the clock stepped back.
+        if verdict is not None and 0 < verdict.until - self._clock.now() <= VERDICT_LIFETIME:
+            return verdict.caller
+        return None
 
     async def admit(self, presented: str, address: Address | None) -> Caller:
         """Return who presents this key, from this address. Raises as ``authenticate``, but slowly.
@@ -140,27 +160,23 @@ class Access:
         if caller.networks is not None and (
             address is None or not any(address in network for network in caller.networks)
         ):
-            raise NetworkRefused
+            await self.refuse(caller, NetworkRefused())
         if caller.per_minute is not None:
             taken = self._requests.take(caller.key_id, caller.per_minute, self._clock.now())
             if taken.wait:
-                refusal = RateLimited(_seconds(taken.wait))
-                if taken.first:
-                    await self.overran(refusal, caller)
-                raise refusal
+                await self.refuse(caller, RateLimited(_seconds(taken.wait)))
 
-    async def overran(self, refusal: VaultError, caller: Caller | None) -> None:
-        """Note that a bound was hit: called for the first refusal of a minute, before it is answered.
-
-        ``caller`` is None where an address has presented too many keys that are none.
-        """
-        key_id = None if caller is None else caller.key_id
-        structlog.get_logger().warning("access.overran", code=refusal.code, key_id=key_id)
+    async def refuse(self, caller: Caller, refusal: VaultError) -> NoReturn:
+        """Refuse what an access key asks for, once that is recorded; one event a minute for each kind of refusal."""
+        if not self._refusals.take((caller.key_id, refusal.code), 1, self._clock.now()).wait:
+            structlog.get_logger().warning("access.refused", code=refusal.code)
+            await self._audit.record(self._audit.event("access.refused", outcome=refusal.code))
+        raise refusal
 
     async def authenticate(self, presented: str) -> Caller:
         """Return who presents this key, from wherever.
 
-        Raises ``Unauthenticated``: one answer for unknown, wrong, expired, revoked and suspended.
+        Raises ``Unauthenticated``: one answer for unknown, wrong, expired, revoked, suspended, and sealed by others.
         """
         known = self.remembered(presented)
         if known is not None:
@@ -172,27 +188,22 @@ class Access:
         parts = parse_access_key(presented)
         if parts is None:
             raise Unauthenticated
-        row = await self._store.find(parts.id)
-        if not _matches(row, parts) or row is None or not row.is_alive(now):
+        key = await self._opened(parts.id)
+        if not _matches(key, parts) or key is None or not key.is_alive(now):
             raise Unauthenticated
+        rails, claims = key.rails, key.claims
+        pepper = hashlib.blake2b(presented.encode(), person=b"tokenvault.pep.1", digest_size=32).digest()
         caller = Caller(
-            row.id,
-            frozenset(row.scopes),
-            None if row.claims is None else frozenset(row.claims),
-            hashlib.blake2b(presented.encode(), person=b"tokenvault.pep.1", digest_size=32).digest(),
-            row.rails.fields,
-            row.rails.masked,
-            networks_of(row.rails),
-            row.rails.per_minute,
-            row.rails.reveals_per_hour,
-            row.rails.reveals_per_day,
-        )
+            key.id, frozenset(key.scopes), None if claims is None else frozenset(claims), pepper, rails.fields,
+            rails.masked, networks_of(rails), rails.per_minute, rails.reveals_per_hour, rails.reveals_per_day,
+        )  # fmt: skip
         until = now + VERDICT_LIFETIME
         self._verdicts[digest] = _Verdict(
-            caller, until if row.expires_at is None else min(until, row.expires_at)
+            caller, until if key.expires_at is None else min(until, key.expires_at)
         )
         return caller
 
+    @with_fresh_keys
     async def create(
         self,
         name: str,
@@ -200,8 +211,8 @@ class Access:
         expires_in: int | None = None,
         claims: Collection[str] | None = None,
         rails: Rails = Rails(),
-    ) -> tuple[str, AccessKeyRow]:
-        """Make a key; return it as its holder sees it, once, with what is stored. ``expires_in`` in seconds.
+    ) -> tuple[str, AccessKey]:
+        """Make a key; return it as its holder sees it, once, with what is kept. ``expires_in`` in seconds.
 
         Raises ``Invalid`` for a bad name, an unknown scope, or none, and for rails that cannot be or cannot hold.
         """
@@ -217,60 +228,79 @@ class Access:
             raise Invalid(fields=wrong)
         text, parts = new_access_key()
         now = self._clock.now()
-        row = AccessKeyRow(
-            parts.id,
-            name,
-            parts.secret_digest,
-            tuple(scope for scope in SCOPES if scope in scopes),
-            None if claims is None else tuple(sorted(claims)),
-            now,
-            None if expires_in is None else now + expires_in * 1000,
-            rails=rails,
-        )
-        await self._store.insert(row)
-        structlog.get_logger().info("access.created", key_id=row.id)
-        return text, row
+        key = AccessKey(
+            parts.id, name, parts.secret_digest, tuple(scope for scope in SCOPES if scope in scopes),
+            None if claims is None else tuple(sorted(claims)), now,
+            None if expires_in is None else now + expires_in * 1000, rails=rails,
+        )  # fmt: skip
+        await self._keys.insert(key, [self._event("access.created", key.id, name=name, scopes=key.scopes)])
+        structlog.get_logger().info("access.created", key_id=key.id)
+        return text, key
 
-    async def list(self) -> list[AccessKeyRow]:
-        """Return all keys, the oldest first, revoked ones too."""
-        return await self._store.list()
+    async def list(self) -> Listed:
+        """Return all keys, the oldest first, revoked ones too, and apart those whose rows do not open."""
+        listed = await self._keys.list()
+        behind = UnknownKey.code in listed.unreadable.values() and await self._watch.refresh()
+        return await self._keys.list() if behind else listed
 
     async def revoke(self, key_id: str) -> None:
-        """End a key, within ``VERDICT_LIFETIME`` in every process. Raises ``AccessKeyNotFound``."""
-        if not await self._store.revoke(key_id, self._clock.now()):
-            raise AccessKeyNotFound
-        self._verdicts.clear()
-        structlog.get_logger().info("access.revoked", key_id=key_id)
+        """End a key, within ``VERDICT_LIFETIME`` in every process. Raises ``AccessKeyNotFound``, ``BoxError``."""
+        await self._change(key_id, "access.revoked", lambda key: key.revoked(self._clock.now()))
 
-    async def suspend(self, key_id: str) -> None:
-        """Stop a key until it is resumed; heeded as a revocation. Raises ``AccessKeyNotFound``."""
-        if not await self._store.suspend(key_id, self._clock.now()):
-            raise AccessKeyNotFound
-        self._verdicts.clear()
-        structlog.get_logger().info("access.suspended", key_id=key_id)
+    async def suspend(self, key_id: str, honey_token: str | None = None) -> None:
+        """Stop a key until it is resumed; heeded as a revocation. ``honey_token`` is why. Raises as ``revoke``."""
+        await self._change(
+            key_id, "access.suspended", lambda key: key.suspended(self._clock.now()), honey_token
+        )
 
     async def resume(self, key_id: str) -> None:
-        """Let a suspended key in again; a revoked one stays dead. Raises ``AccessKeyNotFound``."""
-        if not await self._store.resume(key_id):
+        """Let a suspended key in again; a revoked one stays dead. Raises as ``revoke``."""
+        await self._change(key_id, "access.resumed", lambda key: replace(key, suspended_at=None))
+
+    @with_fresh_keys
+    async def _change(
+        self, key_id: str, action: str, change: Callable[[AccessKey], AccessKey], honey: str | None = None
+    ) -> None:
+        event = self._event(action, key_id)
+        if honey is not None:  # the event is of that profile; its actor is the key
+            event = self._audit.event(action, honey, outcome="honey_token")
+        if not await self._keys.change(key_id, change, [event]):
             raise AccessKeyNotFound
-        structlog.get_logger().info("access.resumed", key_id=key_id)
+        self._verdicts.clear()
+        structlog.get_logger().info(action, key_id=key_id)
+
+    async def _opened(self, key_id: str) -> AccessKey | None:
+        """Return the key, None also where its row does not open: then somebody has been at the file."""
+        try:
+            return await self._found(key_id)
+        except BoxError as error:
+            if not self._refusals.take((key_id, error.code), 1, self._clock.now()).wait:
+                structlog.get_logger().error("access.unreadable", code=error.code, key_id=key_id)
+            return None
+
+    @with_fresh_keys
+    async def _found(self, key_id: str) -> AccessKey | None:
+        return await self._keys.find(key_id)
+
+    def _event(self, action: str, key_id: str, **details: Any) -> Entry:
+        return self._audit.event(action, None, {"access_key": key_id, **details})
 
     async def _hold(self, arrived: float, address: Address | None) -> None:
         """Count a refusal, and return when its time to be answered has come. Raises ``TooManyFailures``."""
         taken = self._failures.take(_place(address), self._settings.failures_per_minute, self._clock.now())
         if taken.wait:
             refusal = TooManyFailures(_seconds(taken.wait))
-            if taken.first:
-                await self.overran(refusal, None)
+            if taken.first:  # a metric and a line; whoever has no key does not write to the trail
+                structlog.get_logger().warning("access.overran", code=refusal.code)
             raise refusal
         doublings = min(taken.held // DOUBLED_AFTER, MOST_HOLD.bit_length())
         hold = min(self._settings.failure_hold << doublings, MOST_HOLD)
         await asyncio.sleep(arrived + hold / 1000 - asyncio.get_running_loop().time())
 
 
-def _matches(row: AccessKeyRow | None, parts: AccessKeyParts) -> bool:
+def _matches(key: AccessKey | None, parts: AccessKeyParts) -> bool:
     """Compare in constant time, and for an unknown id too, so that timing does not tell which ids exist."""
-    return hmac.compare_digest(_NOBODY if row is None else row.secret_digest, parts.secret_digest)
+    return hmac.compare_digest(_NOBODY if key is None else key.secret_digest, parts.secret_digest)
 
 
 def _digest(presented: str) -> bytes:

@@ -16,12 +16,21 @@ from vault import config
 from vault.acting import ITSELF, Acting, acting
 from vault.clock import Clock
 from vault.crypto import signed
-from vault.crypto.chain import GENESIS, Chain, digest_of_details, link
+from vault.crypto.chain import GENESIS, Chain, Mac, digest_of_details, link
 from vault.crypto.keyring import Keyring
 from vault.crypto.sealer import Sealer
-from vault.errors import AuditUnavailable, BoxError, BudgetSpent, PurposeMissing, StoreUnavailable
+from vault.errors import (
+    AuditUnavailable,
+    BoxError,
+    BudgetSpent,
+    PurposeMissing,
+    StaleKeys,
+    StoreUnavailable,
+    UnknownKey,
+)
 from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.ports import AuditStore, Entry, SealedStore, Wanted
+from vault.rates import Rates
 from vault.records import Allowance, Checkpoint, End, Event, Linked, SealedRow
 from vault.statement_file import StatementFile
 
@@ -29,9 +38,6 @@ CHECKPOINT_FORMAT = "tokenvault-checkpoint/1"
 
 #: Salt bytes before the details, so that their digest in the clear tells nothing of them.
 SALT_BYTES = 16
-
-#: Milliseconds in which a key that is over its budget makes one event: the trail is not for thieves to fill.
-OVERRUN_STEP = 60_000
 
 #: Actions by which a profile leaves the vault.
 REVEALS = ("profile.revealed", "profile.exported")
@@ -102,7 +108,7 @@ class Audit:
         self._watch = watch
         self._settings = settings
         self._file = file
-        self._overruns: dict[str, int] = {}
+        self._overruns = Rates()
         #: Sequence and time of the last checkpoint that was made because the one before it was old.
         self._signed = (0, 0)
         #: Sequence of the last checkpoint in the file, once that was read.
@@ -152,18 +158,13 @@ class Audit:
         if by is None or by.budget is None or by.key_id is None:
             await self.record(*entries)
             return
-        now = self._clock.now()
+        asked = Allowance(by.key_id, len(entries), *by.budget, self._clock.now())
         try:
-            await self.record(*entries, allowance=Allowance(by.key_id, len(entries), *by.budget, now))
+            await self.record(*entries, allowance=asked)
         except BudgetSpent as spent:
-            if now - self._overruns.get(by.key_id, 0) >= OVERRUN_STEP:
-                self._overruns[by.key_id] = now
-                await self.refusal(spent.code)
+            if not self._overruns.take(by.key_id, 1, asked.now).wait:  # the trail is not for thieves to fill
+                await self.record(self.event("access.refused", outcome=spent.code))
             raise
-
-    async def refusal(self, code: str) -> None:
-        """Record that an access key was refused what it asked for."""
-        await self.record(self.event("access.refused", outcome=code))
 
     # --- what there is ---
 
@@ -229,7 +230,11 @@ class Audit:
     # --- the chain ---
 
     def linked(self, entry: _Entry, end: End | None) -> Linked:
-        """Return the entry's event behind this end. Pure computation: it runs inside the transaction."""
+        """Return the entry's event behind this end. Pure computation: it runs inside the transaction.
+
+        Raises ``AuditUnavailable`` behind an end that no vault has noted, ``StaleKeys`` for one under a newer key.
+        """
+        self._require_noted(end)
         sequence = end.sequence + 1 if end else 1
         details, digest = None, None
         if entry.details:
@@ -248,6 +253,17 @@ class Audit:
         ended = End(sequence, this, *self._chain.end(sequence, this))
         is_due = sequence % self._settings.checkpoint_every == 0
         return Linked(event, details, ended, self._sign(ended) if is_due else None)
+
+    def _require_noted(self, end: End | None) -> None:
+        """An event behind a forged end would be given a note that holds, and so hide what was cut off before it."""
+        if end is None:
+            return
+        try:
+            holds = self._chain.ends(end.sequence, end.link, Mac(end.mac, end.mac_version))
+        except UnknownKey:
+            raise StaleKeys from None
+        if not holds:
+            raise AuditUnavailable
 
     def _sign(self, end: End) -> str:
         statement = {

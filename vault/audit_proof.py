@@ -4,6 +4,7 @@ It needs no service, only the data folder and what unlocks the keyring.
 """
 
 import asyncio
+from bisect import insort
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -53,10 +54,10 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, sequence: int, what: str) -> None:
-        """Note a finding."""
+        """Note a finding; the first by sequence are kept, whenever they are found."""
         self.count += 1
-        if len(self.findings) < MOST_KEPT:
-            self.findings.append(Finding(sequence, what))
+        insort(self.findings, Finding(sequence, what))
+        del self.findings[MOST_KEPT:]
 
 
 class AuditProof:
@@ -85,15 +86,17 @@ class AuditProof:
         verdict, signed_links = Verdict(), dict[int, str]()
         for text in anchored:
             self._take(text, signed_links, verdict, "kept outside of the database")
-        after = 0
+        kept, stored, after = set(signed_links), set[int](), 0
         while checkpoints := await self._store.checkpoints(after, PAGE):
             for one in checkpoints:
                 self._take(one.statement, signed_links, verdict, "in the database", one.sequence)
                 verdict.checkpoints += 1
+                stored.add(one.sequence)
             after = checkpoints[-1].sequence
+        for sequence in kept - stored:  # it is in the database before it is anywhere else
+            verdict.add(sequence, "its checkpoint is gone from the database, and kept outside of it")
         await self._walk(verdict, signed_links)
         await self._judge_end(verdict, signed_links)
-        verdict.findings.sort(key=lambda finding: finding.sequence)
         return verdict
 
     async def _walk(self, verdict: Verdict, signed_links: dict[int, str]) -> None:

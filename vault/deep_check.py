@@ -52,10 +52,18 @@ class Findings:
 
 
 async def deep_check(
-    config: Config, folder: Path, progress: Progress, clock: Clock | None = None, tenant: str = DEFAULT_TENANT
-) -> Findings:
-    """Read every box, tag, session and file of a vault. Raises ``DataFolderError``, ``KeyringError``."""
-    findings, clock = Findings(), clock or SystemClock()
+    config: Config,
+    folder: Path,
+    findings: Findings,
+    progress: Progress,
+    clock: Clock | None = None,
+    tenant: str = DEFAULT_TENANT,
+) -> None:
+    """Read every box, tag, session and file of a vault into the findings.
+
+    Raises ``DataFolderError``, ``KeyringError``; what was found by then stands.
+    """
+    clock = clock or SystemClock()
     _files(folder, findings)
     async with open_files(config, folder, tenant, clock) as opened:
         index = BlindIndex(opened.keyring, tenant, config.profiles.default_region)
@@ -64,7 +72,6 @@ async def deep_check(
             await deep.boxes(store)
         await deep.orphans()
         await deep.sessions()
-    return findings
 
 
 class _Deep:

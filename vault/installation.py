@@ -41,5 +41,5 @@ class Vault:
         """Return all that is held about a person, and who opened it (GDPR 15). Raises as ``Profiles.get``."""
         profile = await self.profiles.get(token, action="profile.exported")
         sessions = await self.sessions.of_person(token)
-        names = {row.id: row.name for row in await self.access.list()}
+        names = {key.id: key.name for key in (await self.access.list()).keys}
         return Export(profile, sessions, await self.audit.openings(token, names))

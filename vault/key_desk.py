@@ -111,6 +111,7 @@ async def open_desk(
                 stores.sealed,
                 sweep,
                 reindex,
+                vault.audit,
                 {"profiles": vault.profiles.erase, "sessions": vault.sessions.end_handle},
             ),
             stores,

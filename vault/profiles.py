@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
+import structlog
 
 from vault import config
 from vault.acting import acting, by_itself
@@ -29,7 +30,7 @@ from vault.masking import Content
 from vault.personal_data import personal_strings
 from vault.ports import AnswerKeeper, Entry, NewProfile, ProfileStore
 from vault.profile_views import BatchEntry, NewContent, Profile, ProfileHead, entry_of, head_of
-from vault.records import Person, ProfileRow
+from vault.records import Person, ProfileRow, Tag
 from vault.tokens import is_user_token, new_user_token
 
 Change = Callable[[Content], Content]
@@ -218,14 +219,17 @@ class Profiles:
     async def lookup(self, field_name: str, value: str | int) -> str:
         """Return the token of the profile with this login, email, phone or custom value, once that is recorded.
 
-        Raises ``ProfileNotFound``, ``AuditUnavailable``.
+        A tag is a row like any other, so the profile that it leads to is opened and has to have the value itself.
+        Raises ``ProfileNotFound``, ``AuditUnavailable``, and ``BoxError`` for one that does not open.
         """
-        row = await self._store.find_by_tag(self._index.tags(field_name, value))
+        tags = self._index.tags(field_name, value)
+        row = await self._store.find_by_tag(tags)
         if row is None:
             with suppress(KeyringError):  # the watch tells of it; the keys that are loaded go on
                 if await self._watch.refresh():  # slept through a rotation, and looked for tags that are gone
-                    row = await self._store.find_by_tag(self._index.tags(field_name, value))
-        if row is None or not row.is_alive(self._clock.now()):
+                    tags = self._index.tags(field_name, value)
+                    row = await self._store.find_by_tag(tags)
+        if row is None or not row.is_alive(self._clock.now()) or not self._has(row, field_name, tags):
             # Recorded too: whoever tries values one after the other leaves a trace.
             await self._audit.record(self._looked_up(field_name, None, ProfileNotFound.code))
             raise ProfileNotFound
@@ -286,6 +290,12 @@ class Profiles:
         if row is None or not row.is_alive(self._clock.now()):
             raise ProfileNotFound
         return row
+
+    def _has(self, row: ProfileRow, field_name: str, tags: Sequence[Tag]) -> bool:
+        found = self._index.tags(field_name, self._open(row).content.get(field_name))
+        if not (has := not set(found).isdisjoint(tags)):
+            structlog.get_logger().error("tag.misleads")
+        return has
 
     def _open(self, row: ProfileRow) -> Profile:
         return Profile(head_of(row), self._sealer.open("profile", row.token, row.box))

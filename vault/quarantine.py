@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from vault.audit import Audit
 from vault.custody import Custody
 from vault.errors import NotInQuarantine, TagsCollide
 from vault.ports import SealedStore
@@ -52,12 +53,14 @@ class Quarantine:
         stores: Sequence[SealedStore],
         sweep: Sweep,
         reindex: Reindex,
+        audit: Audit,
         ending: Mapping[str, Callable[[str], Awaitable[object]]],
     ) -> None:
         self._custody = custody
         self._stores = {store.name: store for store in stores}
         self._sweep = sweep
         self._reindex = reindex
+        self._audit = audit
         self._ending = ending
 
     async def list(self) -> "list[Note]":
@@ -87,6 +90,7 @@ class Quarantine:
         if store.name in self._ending:
             await self._ending[store.name](row_name)
         else:
+            await self._audit.record(self._audit.event("quarantine.discarded", None, {"row": name}))
             await store.discard(row_name)
 
     async def _claim_tags(self, token: str) -> None:

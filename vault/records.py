@@ -6,6 +6,7 @@ Boxes are sealed bytes; a record never holds a plaintext profile, a session id o
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -87,7 +88,15 @@ class Rails(Record, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
 
 
 class AccessKeyRow(Record, frozen=True):
-    """One access key. ``claims`` limits which session claims its holder is shown; None shows all.
+    """One access key as it is kept: all that it is and may do is in the box (``AccessKey``)."""
+
+    id: str
+    box: bytes
+    key_version: int
+
+
+class AccessKey(Record, frozen=True, forbid_unknown_fields=True):
+    """One access key, opened. ``claims`` limits which session claims its holder is shown; None shows all.
 
     A suspended key opens nothing until it is resumed.
     """
@@ -107,6 +116,14 @@ class AccessKeyRow(Record, frozen=True):
         """Whether the key opens anything."""
         ended = self.revoked_at is not None or self.suspended_at is not None
         return not ended and (self.expires_at is None or now < self.expires_at)
+
+    def revoked(self, now: int) -> "AccessKey":
+        """Return the key with that mark; an earlier one stays."""
+        return self if self.revoked_at is not None else replace(self, revoked_at=now)
+
+    def suspended(self, now: int) -> "AccessKey":
+        """Return the key with that mark; an earlier one stays."""
+        return self if self.suspended_at is not None else replace(self, suspended_at=now)
 
 
 class KeyRecord(Record, frozen=True):

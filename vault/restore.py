@@ -83,6 +83,10 @@ def _bring(
     config: Config, wanted: Wanted, told: Manifest, lent: list[Path], progress: Progress
 ) -> dict[str, bytes]:
     """Put the files into the new folder, all but the keyring; return what the ledgers hold, by name."""
+    own = content_of(wanted, told, manifest.KEYRING) if wanted.own_keyring else b""
+    keyring = own or (wanted.data / config.keyring.file).read_bytes()
+    # The first file of all: a folder that holds it is not taken for a new one, in which a start would make a vault.
+    whole_file.write_draft(wanted.to / DRAFT, keyring)
     names = [name for name in (*DATABASES, manifest.CHECKPOINTS) if stored_name(told, name) in told.files]
     progress.begin("files", sum(told.files[stored_name(told, name)].bytes for name in names) // MIB)
     advance = in_mib(progress)
@@ -95,9 +99,6 @@ def _bring(
     trouble = [sentence for name in DATABASES for sentence in damage(wanted.to / name)]
     if trouble:
         raise BackupRefused(" ".join(trouble))
-    own = content_of(wanted, told, manifest.KEYRING) if wanted.own_keyring else b""
-    keyring = own or (wanted.data / config.keyring.file).read_bytes()
-    whole_file.write_draft(wanted.to / DRAFT, keyring)
     _lend_unlock_key(config, wanted, lent)
     if own:
         require_keys(told, keyring_of(wanted.to, _of_draft(config, wanted.to)).read(), "that of the backup")

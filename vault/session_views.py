@@ -1,9 +1,11 @@
-"""What a reader sees of a session; and its claims, sealed and opened."""
+"""What a reader sees of a session; and its box, which holds the claims and what the row must not lie about."""
 
 import msgspec
+import structlog
+from msgspec.structs import replace
 
-from vault.crypto.sealer import Sealed, Sealer
-from vault.errors import BoxError
+from vault.crypto.sealer import Sealer
+from vault.errors import BoxError, SessionNotFound
 from vault.records import SessionRow
 
 #: Views that are kept, about 1 KB each, so that a busy session is opened once. Which session is alive is never
@@ -42,6 +44,33 @@ class OpenedSession(msgspec.Struct, frozen=True):
         return "<OpenedSession>"
 
 
+class _Bound(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """The columns that are sealed as well, so that whoever can write to the file but has no key cannot change them.
+
+    Not ``epoch``, which is read when a session is opened and never again; nor last sight and idle end, which move
+    with each touch and reach no further than these allow.
+    """
+
+    digest: bytes
+    user_token: str | None
+    lifetime: int
+    idle_timeout: int
+    created_at: int
+    authenticated_at: int
+    expires_at: int
+
+
+class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """The plaintext of a session's box, JSON (docs/format.md, "Sessions")."""
+
+    bound: _Bound
+    claims: msgspec.Raw
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(_Content)
+
+
 class SessionViews:
     """The views of one vault's sessions. ``cache_for`` is how many seconds a caller may reuse one, at most."""
 
@@ -51,7 +80,10 @@ class SessionViews:
         self._kept: dict[str, tuple[SessionRow, SessionView]] = {}
 
     def of(self, row: SessionRow, now: int) -> SessionView:
-        """Return the view of a session that is alive at ``now``; the kept one, if the row is the one it shows."""
+        """Return the view of a session that is alive at ``now``; the kept one, if the row is the one it shows.
+
+        Raises as ``claims``.
+        """
         cache_for = min(self._cache_for, (row.idle_expires_at - now) // 1000)  # never past the session's end
         kept = self._kept.get(row.handle)
         if kept is not None and kept[0] is row and kept[1].cache_for == cache_for:
@@ -62,11 +94,16 @@ class SessionViews:
         self._kept[row.handle] = row, view
         return view
 
-    def listed(self, row: SessionRow, now: int) -> SessionView:
-        """Return the view as ``of`` does; if the claims do not open, with null in their place."""
+    def listed(self, row: SessionRow, now: int, *, unopened: bool) -> SessionView:
+        """Return the view as ``of`` does; where the row was altered, with null in place of the claims.
+
+        Where the box does not open as well, if ``unopened``; else raises ``BoxError``.
+        """
         try:
             return self.of(row, now)
-        except BoxError:
+        except (SessionNotFound, BoxError) as error:
+            if isinstance(error, BoxError) and not unopened:
+                raise
             return self._view(row, msgspec.Raw(b"null"), 0)
 
     def forget(self, row: SessionRow) -> None:
@@ -77,13 +114,31 @@ class SessionViews:
         """Let go of everything that was opened: under another keyring it might not open."""
         self._kept.clear()
 
-    def seal(self, handle: str, claims: bytes) -> Sealed:
-        """Seal claims, given as JSON text. Bound to the handle, which a rotation keeps, not to the digest."""
-        return self._sealer.seal("session", handle, claims)
+    def seal(self, row: SessionRow, claims: bytes) -> SessionRow:
+        """Return the row with a box of these claims (JSON text) and of what the row says now.
+
+        The box is bound to the handle, which a rotation keeps, and to the digest by what is in it.
+        """
+        content = _ENCODER.encode(_Content(_bound(row), msgspec.Raw(claims)))
+        box, key_version = self._sealer.seal("session", row.handle, content)
+        return replace(row, box=box, key_version=key_version)
 
     def claims(self, row: SessionRow) -> bytes:
-        """Open a session's claims, as JSON text. Raises ``BoxError``."""
-        return self._sealer.open("session", row.handle, row.box)
+        """Open a session's claims, as JSON text.
+
+        Raises ``BoxError``; and ``SessionNotFound`` where the row is not as it was sealed.
+        """
+        plaintext = self._sealer.open("session", row.handle, row.box)
+        try:
+            content = _DECODER.decode(plaintext)
+        except msgspec.DecodeError:  # sealed before rows were bound: nothing vouches for this one
+            content = None
+        # A touch sets the idle end to just this, so any later one was put there by somebody else.
+        latest = min(row.expires_at, row.last_seen_at + row.idle_timeout)
+        if content is None or content.bound != _bound(row) or row.idle_expires_at > latest:
+            structlog.get_logger().error("session.row_altered")
+            raise SessionNotFound
+        return bytes(content.claims)
 
     def _view(self, row: SessionRow, claims: msgspec.Raw, cache_for: int) -> SessionView:
         return SessionView(
@@ -97,3 +152,15 @@ class SessionViews:
             row.idle_expires_at,
             cache_for,
         )
+
+
+def _bound(row: SessionRow) -> _Bound:
+    return _Bound(
+        row.digest,
+        row.user_token,
+        row.lifetime,
+        row.idle_timeout,
+        row.created_at,
+        row.authenticated_at,
+        row.expires_at,
+    )

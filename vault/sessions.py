@@ -109,13 +109,13 @@ class Sessions:
         self._check(wanted.claims, person)
         now = self._clock.now()
         session_id, handle = new_session_id(), new_handle()
-        sealed = self._views.seal(handle, msgspec.json.encode(wanted.claims))
         expires_at = _no_later(now + lifetime, person)
-        row = SessionRow(
-            session_digest(session_id), handle, wanted.user_token, *sealed, epoch, lifetime, idle,
+        unsealed = SessionRow(
+            session_digest(session_id), handle, wanted.user_token, b"", 0, epoch, lifetime, idle,
             created_at=now, authenticated_at=now, last_seen_at=now,
             expires_at=expires_at, idle_expires_at=min(now + idle, expires_at),
         )  # fmt: skip
+        row = self._views.seal(unsealed, msgspec.json.encode(wanted.claims))
         opened = OpenedSession(session_id, self._views.of(row, now))
 
         async def insert(keeper: AnswerKeeper | None) -> Outcomes:
@@ -159,11 +159,11 @@ class Sessions:
             claims = {name: value for name, value in claims.items() if value is not None}
             async with self._refusals_told(row.user_token):
                 await self._check_for(row, claims)
-            box, key_version = self._views.seal(row.handle, msgspec.json.encode(claims))
-            if await self._store.change_box(row, box, key_version, now):
+            changed = self._views.seal(row, msgspec.json.encode(claims))
+            if await self._store.change_box(row, changed.box, changed.key_version, now):
                 structlog.get_logger().info("session.changed")
                 await self._tell("session.changed", row.user_token, row.handle)
-                return self._views.of(replace(row, box=box, key_version=key_version), now)
+                return self._views.of(changed, now)
         raise Conflict
 
     @with_fresh_keys
@@ -179,22 +179,22 @@ class Sessions:
         for _ in range(TRIES):
             now = self._clock.now()
             old = await self._living_session(session_id, now)
-            plaintext = self._views.claims(old) if claims is None else msgspec.json.encode(claims)
+            plaintext = self._views.claims(old)  # opened in any case: an altered row is not carried on
+            if claims is not None:
+                plaintext = msgspec.json.encode(claims)
             async with self._refusals_told(old.user_token):
                 person = await self._check_for(old, claims or {})
             new_id = new_session_id()
-            box, key_version = self._views.seal(old.handle, plaintext)
             expires_at = _no_later(now + old.lifetime, person) if reauthenticated else old.expires_at
-            new = replace(
+            unsealed = replace(
                 old,
                 digest=session_digest(new_id),
-                box=box,
-                key_version=key_version,
                 authenticated_at=now if reauthenticated else old.authenticated_at,
                 last_seen_at=now,
                 expires_at=expires_at,
                 idle_expires_at=min(now + old.idle_timeout, expires_at),
             )
+            new = self._views.seal(unsealed, plaintext)
             if await self._store.rotate(old, new, now):
                 structlog.get_logger().info(
                     "session.rotated", reason="reauthenticated" if reauthenticated else "asked"
@@ -228,18 +228,19 @@ class Sessions:
     async def of_person(self, user_token: str) -> list[SessionView]:
         """Return the person's live sessions, the newest first; none for an unknown person.
 
-        One whose claims do not open is listed with null in their place: a bad row must not hide the others.
+        One whose claims do not open, or whose row was altered, is listed with null in their place: a bad row must
+        not hide the others, and a session whose id was exchanged can be ended by its handle.
         """
         if not is_user_token(user_token):
             return []
         now = self._clock.now()
         rows = await self._store.live_of(user_token, now, MOST_LISTED)
         try:
-            return [self._views.of(row, now) for row in rows]
+            return [self._views.listed(row, now, unopened=False) for row in rows]
         except BoxError:
             await self._watch.refresh()  # perhaps only this process does not know the key yet
         rows = await self._store.live_of(user_token, now, MOST_LISTED)
-        return [self._views.listed(row, now) for row in rows]
+        return [self._views.listed(row, now, unopened=True) for row in rows]
 
     async def sweep(self, limit: int) -> int:
         """Delete up to ``limit`` dead sessions and old kept answers; return how many. Housekeeping only."""

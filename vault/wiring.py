@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vault.access import Access
+from vault.access_keys import AccessKeys
 from vault.alarms import Alarms
 from vault.audit import Audit
 from vault.bulk import Bulk
@@ -134,7 +135,8 @@ def assemble(
     keyring, sealer, stores = opened.keyring, opened.sealer, opened.stores
     audit = audit_of(config, tenant, clock, opened, watch)
     webhook = Webhook(config.alarms.webhook) if config.alarms.webhook else None
-    alarms = Alarms(stores.alarms, audit, keyring, clock, webhook)
+    access = Access(AccessKeys(stores.access, sealer), audit, clock, watch, config.access, demo=demo)
+    alarms = Alarms(stores.alarms, audit, keyring, clock, webhook, access.suspend)
     answers = Answers(sealer, clock, config.idempotency.lifetime)
     index = BlindIndex(keyring, tenant, config.profiles.default_region)
     profiles = Profiles(
@@ -167,7 +169,7 @@ def assemble(
     return Vault(
         tenant,
         config,
-        Access(stores.access, clock, config.access, demo=demo),
+        access,
         alarms,
         audit,
         bulk,
@@ -229,7 +231,7 @@ def is_fresh(folder: Path) -> bool:
     """Whether nothing is in the folder but what an interrupted ``initialise`` may have left."""
     return not folder.exists() or all(
         entry.name.startswith((*DATABASES, "unlock.key"))
-        or entry.name.endswith((".json.new", ".json.lock"))
+        or entry.name.endswith((".json.new", ".json.lock", ".ndjson"))
         or entry.name == "lost+found"
         for entry in folder.iterdir()
     )
@@ -271,11 +273,7 @@ async def check(config: Config, folder: Path) -> list[str]:
                     "them back. Restore it from its own backup; if there never was one, begin it with: "
                     f"install -m 600 /dev/null {ledger}"
                 )
-            if not await opened.stores.access.list():
-                trouble.append(
-                    "There is no access key. Make one: "
-                    f"tokenvault access create --name admin --scopes admin --data {folder}"
-                )
+            trouble += await AccessKeys(opened.stores.access, opened.sealer).trouble(folder)
     except VaultError as error:
         trouble.append(error.message)
     return trouble

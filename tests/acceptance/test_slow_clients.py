@@ -57,6 +57,19 @@ def rest(connection: socket.socket) -> bytes:
     return received
 
 
+def let_in(program: Program, source: str) -> socket.socket:
+    """Return a kept connection on which a request was served, as soon as those before have left."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        connection = connect(program, source)
+        with suppress(OSError):  # it may be closed already
+            connection.sendall(HEALTH)
+            if connection.recv(65536).startswith(b"HTTP/1.1 200 "):
+                return connection
+        connection.close()
+    raise AssertionError("nobody left")
+
+
 def problem(answer: bytes) -> dict[str, object]:
     """Return the problem that an answer ends with, which also says that the connection does."""
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -91,33 +104,31 @@ def sent_away(program: Program, reason: str) -> bool:
 
 
 def test_who_is_slow_with_a_head_is_sent_away(program: Program) -> None:
-    """Half a head is answered 408, nothing at all with nothing; on a new connection and on a kept one."""
+    """Half a head is answered 408, nothing at all with nothing; on a new connection and on a kept one.
+
+    The seconds are for the whole head: a line now and then (slowloris) buys no more of them.
+    """
     with ExitStack() as stack:
-        silent, half, kept = (stack.enter_context(connect(program)) for _ in range(3))
+        silent, half, kept, dropping = (
+            stack.enter_context(connect(program, f"127.0.0.{4 + n}")) for n in range(4)
+        )
         kept.sendall(HEALTH)
         assert kept.recv(65536).startswith(b"HTTP/1.1 200 ")
-        started = time.monotonic()
+        started, drops = time.monotonic(), 0
         half.sendall(b"GET /healthz HTTP/1.1\r\nHost: va")
+        dropping.sendall(b"GET /healthz HTTP/1.1\r\n")
         kept.sendall(b"G")
-        assert rest(silent) == b""
-        for connection in (half, kept):
-            told = problem(rest(connection))
-            assert (told["status"], told["code"]) == (408, "request_timeout")
-        assert 0.9 < time.monotonic() - started < PATIENCE / 2
-    assert sent_away(program, "slow head")
-
-
-def test_a_drop_now_and_then_does_not_help(program: Program) -> None:
-    """The seconds are for the whole head: another line every so often (slowloris) buys no more of them."""
-    with connect(program) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: vault\r\n")
-        drops = 0
-        while not select.select([connection], [], [], 0.2)[0]:
-            connection.sendall(b"X-Drop: 1\r\n")
+        while not select.select([dropping], [], [], 0.2)[0]:
+            dropping.sendall(b"X-Drop: 1\r\n")
             drops += 1
             assert drops < 5 * PATIENCE
         assert drops >= 4
-        assert problem(rest(connection))["status"] == 408
+        assert rest(silent) == b""
+        for connection in (half, kept, dropping):
+            told = problem(rest(connection))
+            assert (told["status"], told["code"]) == (408, "request_timeout")
+        assert 0.9 < time.monotonic() - started < PATIENCE / 2
+    assert in_time(lambda: sent_away(program, "slow head"))
 
 
 def test_who_is_slow_with_a_body_is_answered_408(program: Program) -> None:
@@ -137,17 +148,16 @@ def test_who_is_idle_between_requests_is_left_alone(program: Program) -> None:
 
     Though the head before came in two pieces: once it was whole, it counts no longer.
     """
-    with connect(program) as connection:
-        connection.sendall(HEALTH)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    with let_in(program, "127.0.0.4") as forgotten, let_in(program, "127.0.0.5") as connection:
         connection.sendall(HEALTH[:9])
         assert not select.select([connection], [], [], 0.1)[0]
         connection.sendall(HEALTH[9:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        assert not select.select([connection], [], [], 2.2)[0]  # more than a head may take and a sweep
+        both = [forgotten, connection]
+        assert not select.select(both, [], [], 2.2)[0]  # more than a head may take and a sweep
         connection.sendall(HEALTH)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        assert rest(connection) == b""
+        assert rest(forgotten) == b""
 
 
 def test_who_never_reads_is_cut_off(program: Program) -> None:
@@ -167,11 +177,8 @@ def test_who_never_reads_is_cut_off(program: Program) -> None:
 def test_beyond_the_most_connections_is_answered_503(program: Program) -> None:
     """The one too many is told to come back and closed; as soon as one leaves, there is room for another."""
     with ExitStack() as stack:
-        assert in_time(lambda: served(program).startswith(b"HTTP/1.1 200 "))
         for number in range(6):
-            one = stack.enter_context(connect(program, f"127.0.0.{4 + number % 2}"))
-            one.sendall(HEALTH)
-            assert one.recv(65536).startswith(b"HTTP/1.1 200 ")
+            one = stack.enter_context(let_in(program, f"127.0.0.{4 + number % 2}"))
         answer = served(program)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 1\r\n" in answer
@@ -185,17 +192,13 @@ def test_one_address_has_a_share_of_the_connections(program: Program) -> None:
     """Its fifth is refused while another address is served; a trusted proxy, which stands for many, is not counted."""
     with ExitStack() as stack:
         for _ in range(4):
-            one = stack.enter_context(connect(program))
-            one.sendall(HEALTH)
-            assert one.recv(65536).startswith(b"HTTP/1.1 200 ")
+            stack.enter_context(let_in(program, "127.0.0.1"))
         assert served(program).startswith(b"HTTP/1.1 503 ")
         assert served(program, "127.0.0.2").startswith(b"HTTP/1.1 200 ")
     assert in_time(lambda: served(program).startswith(b"HTTP/1.1 200 "))
     with ExitStack() as stack:
         for _ in range(6):
-            one = stack.enter_context(connect(program, "127.0.0.3"))
-            one.sendall(HEALTH)
-            assert one.recv(65536).startswith(b"HTTP/1.1 200 ")
+            stack.enter_context(let_in(program, "127.0.0.3"))
 
 
 SIZES = {

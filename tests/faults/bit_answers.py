@@ -18,30 +18,13 @@ class Column(NamedTuple):
 
 
 ANSWERS = {
-    "vault.access_keys.id": Column(UNKNOWN, UNKNOWN, "the key is nobody's: its holder is refused"),
-    "vault.access_keys.name": Column(QUIET, QUIET, "the operator sees it in the list of keys"),
-    "vault.access_keys.secret_digest": Column(
+    "vault.access_keys.id": Column(UNKNOWN, UNKNOWN, "what a key may do is sealed for its own id"),
+    "vault.access_keys.box": Column(
         UNKNOWN,
         UNKNOWN,
-        "the key is nobody's; but a writer who puts a digest of his own there has the key's rights",
+        "what a key may do is sealed; an older box of the same key would be believed: a revocation undone (rollback)",
     ),
-    "vault.access_keys.scopes": Column(
-        SERVED, SERVED, "DANGEROUS: whoever writes to the file gives a key every right"
-    ),
-    "vault.access_keys.claims": Column(
-        SERVED, SERVED, "DANGEROUS: a key is shown claims that were kept from it"
-    ),
-    "vault.access_keys.created_at": Column(QUIET, QUIET, "the operator sees it in the list of keys"),
-    "vault.access_keys.expires_at": Column(SERVED, SERVED, "DANGEROUS: a key lives on after its end"),
-    "vault.access_keys.revoked_at": Column(QUIET, SERVED, "DANGEROUS: a revoked key is let in again"),
-    "vault.access_keys.rails": Column(
-        UNFORESEEN,
-        NONE,
-        "DANGEROUS: a key's rails are in the open; and text that is no JSON is an exception, which is a defect",
-    ),
-    "vault.access_keys.suspended_at": Column(
-        UNKNOWN, NONE, "the key is refused; NULL would let a suspended one in again"
-    ),
+    "vault.access_keys.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
     "vault.alarms.sequence": Column(NONE, NONE, "an alarm is sent once more, or not at all"),
     "vault.alarms.delivered_at": Column(NONE, NONE, "an alarm is sent once more, or not at all"),
     "vault.answers.digest": Column(

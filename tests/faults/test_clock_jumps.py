@@ -223,7 +223,6 @@ async def test_a_revoked_key_outlives_a_step_back_by_no_more_than_the_step(
         await vault.access.authenticate(text)
 
 
-@pytest.mark.xfail(reason="a verdict from the future is believed until the clock has caught up with it")
 async def test_a_revoked_key_is_refused_at_once_after_a_step_back(
     vault: Vault, data: Path, clock: FakeClock, config: Config
 ) -> None:

@@ -114,10 +114,12 @@ DAMAGES = {
         "vault", "UPDATE profiles SET erasing_at = 1", "1 erasures were never finished"
     ),
     "an access key is gone": Damage(
-        "vault", "DELETE FROM access_keys WHERE revoked_at IS NULL", "an acknowledged access key is not there"
+        "vault", "DELETE FROM access_keys WHERE id <> :revoked", "an acknowledged access key is not there"
     ),
     "a revocation is gone": Damage(
-        "vault", "UPDATE access_keys SET revoked_at = NULL", "a revocation of an access key was lost"
+        "vault",
+        "UPDATE access_keys SET box = :unrevoked WHERE id = :revoked",
+        "a revocation of an access key was lost",
     ),
 }  # fmt: skip
 
@@ -152,11 +154,14 @@ async def lived(folder: Path, rooms: tuple[Any, Any, Any]) -> tuple[Any, Any, di
         for place in (keys.live, keys.revoked):
             text, row = await vault.access.create("test", {"admin"})
             place[row.id] = text
+        with closing(sqlite3.connect(folder / "vault.db")) as connection:
+            ((unrevoked,),) = connection.execute("SELECT box FROM access_keys WHERE id = ?", (row.id,))
         await vault.access.revoke(row.id)
     book.people, book.gone_people = [person], [gone]
     book.sessions = [book_room.Session(one.session_id, person, [{}])]
     book.gone_sessions = [book_room.Session(other.session_id, person, [{}])]
-    return book, keys, {"gone": gone.token, "ended": session_digest(other.session_id)}
+    names = {"ended": session_digest(other.session_id), "revoked": row.id, "unrevoked": unrevoked}
+    return book, keys, {"gone": gone.token, **names}
 
 
 def test_the_proof_finds_nothing_in_a_sound_vault(tmp_path: Path, rooms: tuple[Any, Any, Any]) -> None:
@@ -164,7 +169,7 @@ def test_the_proof_finds_nothing_in_a_sound_vault(tmp_path: Path, rooms: tuple[A
     book, keys, _ = asyncio.run(lived(tmp_path / "data", rooms))
     rooms[0].look(tmp_path / "data", tmp_path / "copy", book, keys, set(), 0)
     assert book.failures == []
-    assert book.counts["boxes opened, in the files"] == 3
+    assert book.counts["boxes opened, in the files"] == 6
     assert not (tmp_path / "copy").exists()
 
 

@@ -25,8 +25,9 @@ ADA: Json = {"email": "ada@example.org", "last_name": "Lovelace", "address": {"c
 NOBODY = "11111111-2222-4333-8444-555555555555"
 NO_SESSION = "tvs_" + "A" * 43
 NO_HANDLE = "tsh_" + "A" * 22
+NO_UNLOCK = "tvu_" + "A" * 43
 
-#: A right body for each call that reads one.
+#: A right body for each call that reads one; bulk reads need leave besides (``Door.unlocked_body``).
 BODIES: Mapping[str, Any] = {
     "POST /profiles": {"profile": {"email": "new@example.org", "city": "Oslo"}},
     "POST /profiles/batch": {"profiles": [{"profile": {"email": "one@example.org"}}, {"profile": {}}]},
@@ -36,6 +37,9 @@ BODIES: Mapping[str, Any] = {
     "POST /sessions": {"claims": {"role": "editor"}},
     "PATCH /sessions/current": {"claims": {"role": "editor"}},
     "POST /sessions/current/rotate": {"claims": {"role": "editor"}},
+    "POST /profiles/bulk/unlock": {"reason": "ticket 4711"},
+    "POST /profiles/bulk/read": {"unlock": NO_UNLOCK, "tokens": [NOBODY]},
+    "POST /profiles/bulk/list": {"unlock": NO_UNLOCK},
 }
 
 
@@ -76,6 +80,14 @@ class Door:
         """What the call names outside path and body."""
         headers = {"Content-Type": self.media_type} if self.media_type else {}
         return headers | ({"Session-Id": scene.session_id} if "/current" in self.operation.path else {})
+
+    async def unlocked_body(self, client: Client, headers: Mapping[str, str] | None = None) -> Any:
+        """Return a right body that holds the leave which it needs, given to whom the headers name."""
+        if not isinstance(self.body, dict) or "unlock" not in self.body:
+            return self.body
+        url = f"{PREFIX}/profiles/bulk/unlock"
+        leave = await answer(await client.post(url, json={"reason": "ticket 4711"}, headers=headers), 201)
+        return {**self.body, "unlock": leave["unlock"]}
 
     async def knock(
         self,

@@ -18,6 +18,22 @@ def contents(data: Path) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
+#: Where events are: the one thing that a refusal may write.
+TRAIL = frozenset({"vault.audit_events", "vault.audit_details", "vault.audit_end", "vault.audit_checkpoints"})
+
+
+def besides_the_trail(found: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Return those contents without the audit trail."""
+    assert found.keys() >= TRAIL
+    return {table: rows for table, rows in found.items() if table not in TRAIL}
+
+
+def events(data: Path) -> list[tuple[str, str]]:
+    """Return action and outcome of every event, in order."""
+    with closing(sqlite3.connect(f"{(data / 'vault.db').absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT action, outcome FROM audit_events ORDER BY sequence").fetchall()
+
+
 def counts(data: Path) -> dict[str, int]:
     """Return how many rows each table holds."""
     return {table: len(rows) for table, rows in contents(data).items()}

@@ -1,6 +1,7 @@
 """Who may call: access keys and their scopes, judged before anything else is looked at."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -104,7 +105,8 @@ async def test_every_call_wants_a_key_before_all_else(
 async def test_every_call_wants_its_own_scope_before_all_else(
     watched: Client, watched_vault: Vault, watched_scene: Scene, wire: Tripwire
 ) -> None:
-    """A key with all scopes but this one gets 403 that names it; of the stores only that of keys is asked."""
+    """A key with all scopes but this one gets 403 that names it; of the stores only that of keys is asked, and only
+    the trail told, once."""
     for door in DOORS:
         scope = door.operation.scope
         key, _ = await watched_vault.access.create("test", set(SCOPES) - {scope, "admin"})
@@ -116,7 +118,7 @@ async def test_every_call_wants_its_own_scope_before_all_else(
         ):
             body = await problem(response, 403, "scope_missing")
             assert f"'{scope}'" in body["detail"]
-        assert wire.calls == ["access.find"], door.name
+        assert wire.calls == ["access.find", "audit.append"], door.name
     assert (await current(watched, watched_scene.session_id)).status == 200
 
 
@@ -135,14 +137,17 @@ async def hostile(client: Client, door: Door, authorization: str) -> ClientRespo
 @every_call
 async def test_a_call_needs_no_other_scope(client: Client, key_for: KeyFor, scene: Scene, door: Door) -> None:
     """Its own scope is enough."""
-    response = await door.knock(client, scene, headers=bearer(await key_for(door.operation.scope)))
+    headers = bearer(await key_for(door.operation.scope))
+    body = json.dumps(await door.unlocked_body(client, headers)).encode() if door.media_type else None
+    response = await door.knock(client, scene, body, headers=headers)
     assert response.status == door.operation.status, await response.text()
 
 
 @every_call
 async def test_admin_includes_every_scope(watched: Client, watched_scene: Scene, door: Door) -> None:
     """The first access key may do everything."""
-    assert (await door.knock(watched, watched_scene)).status == door.operation.status
+    body = json.dumps(await door.unlocked_body(watched)).encode() if door.media_type else None
+    assert (await door.knock(watched, watched_scene, body)).status == door.operation.status
 
 
 @pytest.mark.parametrize(

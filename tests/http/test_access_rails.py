@@ -179,7 +179,7 @@ async def test_requests_beyond_the_minutes_number_are_refused(
 
     metrics = await (await anonymous.get("/metrics")).text()
     assert f'vault_refusals_total{{code="rate_limited",key_id="{id_of(hasty)}"}} 5.0' in metrics
-    told = [line for line in log() if line["event"] == "access.overran"]
+    told = [line for line in log() if line["event"] == "access.refused"]
     assert [(line["code"], line["key_id"]) for line in told] == [("rate_limited", id_of(hasty))] * 2
 
 

@@ -67,7 +67,7 @@ async def test_a_body_over_the_limit_is_refused(
 @every_reader
 async def test_a_body_at_the_limit_is_read(client: Client, scene: Scene, config: Config, door: Door) -> None:
     """The bound itself is allowed: as it is, in chunks, and unpacked."""
-    body = json.dumps(door.body).encode().ljust(limit_of(door, config))
+    body = json.dumps(await door.unlocked_body(client)).encode().ljust(limit_of(door, config))
     packing = {"Content-Encoding": "gzip"}
     first = await door.knock(client, scene, body)
     assert first.status == door.operation.status

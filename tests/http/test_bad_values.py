@@ -21,7 +21,7 @@ from tests.http.conversation import (
 )
 from tests.http.files import contents
 from vault.http.native.operation import PREFIX
-from vault.http.native.schemas import TOKEN_EXAMPLE
+from vault.http.native.fields import TOKEN_EXAMPLE
 
 BY_NAME = {door.name: door for door in READERS}
 KEEPING = [BY_NAME["POST /profiles"], BY_NAME["PUT /profiles/{token}"]]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.clock import FakeClock
 from tests.http.conversation import Client, answer, create, problem, read
-from tests.http.files import contents, counts
+from tests.http.files import besides_the_trail, contents, counts, events
 from vault.http.native.operation import PREFIX
 
 BATCH = f"{PREFIX}/profiles/batch"
@@ -69,14 +69,15 @@ async def test_an_entry_that_is_no_object_fails_alone(client: Client, entry: Any
 
 
 async def test_an_entry_that_fails_leaves_nothing(client: Client, data: Path) -> None:
-    """Its other values stay free, and no row and no tag of it is stored."""
+    """Its other values stay free, and no row and no tag of it is stored; that it was refused is recorded."""
     await create(client, {"email": "taken@example.org"})
-    before = contents(data)
+    before, recorded = besides_the_trail(contents(data)), events(data)
     entry = {"profile": {"login": "mine", "email": "taken@example.org"}}
     body = await answer(await client.post(BATCH, json={"profiles": [entry]}))
 
     assert (body["created"], body["failed"]) == (0, 1)
-    assert contents(data) == before
+    assert besides_the_trail(contents(data)) == before
+    assert events(data) == [*recorded, ("profile.created", "duplicate")]
     await create(client, {"login": "mine"})
 
 

@@ -11,7 +11,7 @@ from aiohttp import ClientResponse
 
 from tests.clock import FakeClock
 from tests.http.conversation import Client, answer, create, current, problem
-from tests.http.files import all_bytes, contents, counts
+from tests.http.files import all_bytes, besides_the_trail, contents, counts, events
 from vault.http.native.operation import PREFIX
 
 DAY = 86_400
@@ -43,11 +43,14 @@ async def send(client: Client, path: str, body: Any, key: str = "key-1", **heade
 async def test_a_repeated_request_gets_the_first_answer(
     client: Client, clock: FakeClock, data: Path, path: str, body: Any, other: Any, status: int, table: str
 ) -> None:
-    """Byte for byte, with a header that says so; one row is made, and nothing is written by the repetition."""
+    """Byte for byte, with a header that says so; one row is made, and nothing is written by the repetition.
+
+    But that a session's id was given out once more is an event.
+    """
     first = await send(client, path, body)
     assert first.status == status
     assert "Idempotent-Replayed" not in first.headers
-    kept = contents(data)
+    kept, recorded = besides_the_trail(contents(data)), events(data)
 
     clock.advance(5)
     second = await send(client, path, body)
@@ -56,7 +59,8 @@ async def test_a_repeated_request_gets_the_first_answer(
     assert [second.headers.get(name) for name in ("Location", "ETag")] == [
         first.headers.get(name) for name in ("Location", "ETag")
     ]
-    assert contents(data) == kept
+    assert besides_the_trail(contents(data)) == kept
+    assert events(data) == recorded + [("session.opened", "ok")] * (path == "/sessions")
     assert counts(data)[table] == 1
 
 

@@ -10,7 +10,7 @@ from tests.http.openapi import DOCUMENT, Description, parameters_of, references
 from vault.access import SCOPES
 from vault.http.native import OPERATIONS
 from vault.http.native.operation import PREFIX
-from vault.http.native.schemas import HANDLE_EXAMPLE, SESSION_ID_EXAMPLE, TOKEN_EXAMPLE
+from vault.http.native.fields import HANDLE_EXAMPLE, SESSION_ID_EXAMPLE, TOKEN_EXAMPLE
 from vault.tokens import is_handle, is_session_id, is_user_token
 
 
@@ -71,13 +71,17 @@ async def test_every_call_says_what_it_is(described: Description) -> None:
 
 
 async def test_every_call_names_its_headers(described: Description) -> None:
-    """Session-Id where a session is meant, If-Match where an update may be lost, a key where something is created."""
+    """Session-Id where a session is meant, If-Match where an update may be lost, a key where something is created,
+    and why it is done wherever that is recorded."""
     found: dict[str, list[str]] = {}
     for name, operation in described.operations():
         for one in operation["parameters"]:
             if one["in"] == "header":
                 found.setdefault(one["name"], []).append(name.replace(PREFIX, ""))
                 assert one.get("required", False) == (one["name"] == "Session-Id")
+    not_recorded = {"GET /sessions/current"}
+    audited = [name.replace(PREFIX, "") for name, _ in described.operations()]
+    audited = [name for name in audited if name not in not_recorded]
     assert found == {
         "Idempotency-Key": ["POST /profiles", "POST /profiles/batch", "POST /sessions"],
         "If-Match": ["PUT /profiles/{token}", "PATCH /profiles/{token}"],
@@ -85,6 +89,8 @@ async def test_every_call_names_its_headers(described: Description) -> None:
             "GET /sessions/current", "PATCH /sessions/current", "DELETE /sessions/current",
             "POST /sessions/current/rotate",
         ],
+        "Vault-Purpose": audited,
+        "Vault-Request-Metadata": audited,
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Every answer of every call, as it is given, against the document that describes it."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -25,6 +26,7 @@ from tests.http.tripwire import Tripwire
 from tests.settings import UNHELD
 from vault.config import Config, Limits, Sessions
 from vault.errors import StoreUnavailable
+from vault.http.native.audit import NDJSON
 from vault.http.native.operation import PREFIX
 from vault.records import Rails
 
@@ -63,7 +65,7 @@ class Drive:
         yield await self.knock(scene, headers={"Authorization": ""})
         for _ in range(2):  # lacks the scope, and then has made its one request of this minute
             yield await self.knock(scene, headers={"Authorization": f"Bearer {limited_key}"})
-        self.wire.fault, self.wire.failing = StoreUnavailable(), frozenset({"profiles", "sessions"})
+        self.wire.fault, self.wire.failing = StoreUnavailable(), frozenset({"profiles", "sessions", "unlocks", "audit"})
         yield await self.knock(scene)
         self.wire.fault = None
         if "{token}" in self.door.operation.path or "current" in self.door.operation.path:
@@ -78,6 +80,9 @@ class Drive:
             yield await self.knock(scene, data=body)
         if self.door.media_type:
             yield await self.knock(scene, headers={"Content-Type": "text/plain"})
+        if self.door.operation.audited:
+            for headers in self.BAD_REASONS:
+                yield await self.knock(scene, headers=headers)
         if self.door.operation.method in ("PUT", "PATCH"):
             yield await self.knock(scene, headers={"If-Match": '"77"'})
         if self.door.operation.idempotent:
@@ -88,7 +93,11 @@ class Drive:
                 scene, data=self.OTHER[name_of(self.door.operation)], headers={"Idempotency-Key": "k"}
             )
         else:
-            yield await self.knock(scene)
+            body = await self.door.unlocked_body(self.client)
+            yield await self.knock(scene, data=json.dumps(body).encode() if self.door.media_type else None)
+
+    #: A purpose that names somebody, and what is no JSON.
+    BAD_REASONS = ({"Vault-Purpose": "ada@example.org"}, {"Vault-Request-Metadata": "{"})
 
     OTHER: Mapping[str, bytes] = {
         "POST /profiles": b'{"profile": {}}', "POST /profiles/batch": b'{"profiles": []}', "POST /sessions": b"{}",
@@ -110,7 +119,7 @@ class Drive:
             "POST /sessions/current/rotate": [claims],
             "PATCH /profiles/{token}": [b'{"email": "taken@example.org"}'],
         }
-        own = by_call[name_of(self.door.operation)]
+        own = by_call.get(name_of(self.door.operation), [b'{"surplus": 1}', json.dumps(self.door.body).encode()])
         if self.door.media_type == PATCH:
             own = [
                 b'[{"op": "add", "path": "/email", "value": "taken@example.org"}]',
@@ -141,9 +150,12 @@ async def test_every_answer_is_as_described(
             assert await response.read() == b""
             seen.setdefault(status, set())
             continue
-        body: Json = await response.json(content_type=None)
         assert response.content_type in content
-        assert described.faults(content[response.content_type]["schema"], body) == []
+        text = await response.text()
+        body: Json = {}
+        for part in text.splitlines() if response.content_type == NDJSON else [text]:
+            body = json.loads(part)
+            assert described.faults(content[response.content_type]["schema"], body) == []
         seen.setdefault(status, set()).update({body["code"]} if "code" in body else ())
 
     for status, codes in seen.items():

@@ -4,8 +4,9 @@ The first table takes the keyrings alone, as if nobody moved a row: it says what
 The second is the rotation as it is done, by the operator's own desk: there, nothing may ever go amiss.
 """
 
+import sqlite3
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -107,6 +108,7 @@ async def test_a_key_is_good_for_what_its_state_says(
     configs = {n: replace(Config(), keyring=replace(Config().keyring, file=f"{n}.json")) for n in STATES}
     for number, ring in enumerate(rings):
         keyring_file(data, ring, f"{number}.json")
+    _forget_details(data)
     earlier, later = sorted((writer, reader))  # a database that knows the new key refuses to start without it
     async with process(data, clock, configs[earlier]) as one, process(data, clock, configs[later]) as two:
         writes, reads = (one, two) if writer == earlier else (two, one)
@@ -166,6 +168,12 @@ def _snapshots(first: Keyring) -> list[Keyring]:
     for number, ring in enumerate(rings):
         assert [states(ring, line) for line in LINES_OF_ROWS] == [STATES[number]] * 2
     return rings
+
+
+def _forget_details(data: Path) -> None:
+    """Take away what the first start recorded: under the old key, it would refuse every start without that."""
+    with closing(sqlite3.connect(data / "vault.db")) as connection, connection:
+        assert connection.execute("DELETE FROM audit_details").rowcount > 0
 
 
 async def _go(data: Path, clock: FakeClock, stage: int, to: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from tests.http.conversation import Client, Json, Scene, answer, create, current, open_session, problem
-from tests.http.files import contents
+from tests.http.files import besides_the_trail, contents, events
 from vault.http.native.operation import PREFIX
 
 LOVELACE: Json = {
@@ -89,15 +89,20 @@ REFUSED = [
 async def test_a_claim_that_is_not_allowed_is_refused(
     client: Client, scene: Scene, data: Path, claims: Json, named: str, rule: str, value: str | None
 ) -> None:
-    """Opening, changing and rotating all refuse, name the claim and the rule, repeat nothing, and change nothing."""
-    before = contents(data)
-    for response in await every_way_in(client, scene, claims):
+    """Opening, changing and rotating all refuse, name the claim and the rule, repeat nothing, and change nothing.
+
+    Each refusal is an event.
+    """
+    before, recorded = besides_the_trail(contents(data)), events(data)
+    responses = await every_way_in(client, scene, claims)
+    for response in responses:
         body = await problem(response, 422, "claim_refused")
         assert [(name, sentences[0].split(":")[0]) for name, sentences in body["errors"].items()] == [
             (named, rule)
         ]
         assert value is None or value not in json.dumps(body)
-    assert contents(data) == before
+    assert besides_the_trail(contents(data)) == before
+    assert events(data) == recorded + [("session.refused", "claim_refused")] * len(responses)
     assert (await answer(await current(client, scene.session_id)))["claims"] == KEEP
 
 
@@ -112,7 +117,8 @@ async def test_claims_are_an_object(client: Client, scene: Scene, claims: Any) -
 async def test_every_refused_claim_is_named(client: Client, scene: Scene) -> None:
     """A caller that made three mistakes hears of all three at once."""
     claims = {"role": "eve@example.net", "locale": 5, "plan": "gold", "tenant": "acme"}
-    for response in await every_way_in(client, scene, claims):
+    responses = await every_way_in(client, scene, claims)
+    for response in responses:
         body = await problem(response, 422, "claim_refused")
         assert sorted(body["errors"]) == ["claims.locale", "claims.plan", "claims.role"]
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.stores.rows import NOW, AnEntry, Keeper, a_new_profile, a_session
+from tests.stores.rows import NOW, AnEntry, Keeper, a_new_profile, a_session, an_access_key
 from vault.ports import SealedStore, Stores
 from vault.records import SealedRow
 
@@ -50,6 +50,12 @@ async def _the_details_of_an_event(stores: Stores, key_version: int) -> str:
     return str(end.sequence)
 
 
+async def _an_access_key(stores: Stores, key_version: int) -> str:
+    row = an_access_key(key_version=key_version)
+    await stores.access.insert(row)
+    return row.id
+
+
 class Kind(NamedTuple):
     """A place where boxes are kept: its purpose, and how a row comes into it; that returns the row's name."""
 
@@ -63,6 +69,7 @@ KINDS = {
     "sessions": Kind("session", _a_session),
     "session_answers": Kind("answer", _an_answer_to_a_session),
     "audit_details": Kind("event", _the_details_of_an_event),
+    "access_keys": Kind("access", _an_access_key),
 }
 each_kind = pytest.mark.parametrize("name", KINDS)
 

@@ -119,15 +119,8 @@ def a_successor(old: SessionRow, at: int = NOW, **changes: Any) -> SessionRow:
 
 
 def an_access_key(**changes: Any) -> AccessKeyRow:
-    """Return an access key that may read profiles, for ever."""
-    row = AccessKeyRow(
-        id=secrets.token_hex(8),
-        name="billing",
-        secret_digest=secrets.token_bytes(32),
-        scopes=("profiles:read",),
-        claims=None,
-        created_at=NOW,
-    )
+    """Return the row of a new access key."""
+    row = AccessKeyRow(id=secrets.token_hex(8), box=secrets.token_bytes(40), key_version=1)
     return replace(row, **changes)
 
 

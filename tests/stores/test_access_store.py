@@ -1,10 +1,12 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
-from tests.stores.rows import HOUR, NOW, an_access_key
+from tests.stores.rows import AnEntry, an_access_key
+from vault.errors import StaleKeys
 from vault.ports import AccessStore, Stores
-from vault.records import Rails
+from vault.records import AccessKeyRow
 
 
 @pytest.fixture
@@ -13,38 +15,14 @@ def access(stores: Stores) -> AccessStore:
     return stores.access
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        pytest.param(None, id="shown all claims"),
-        pytest.param((), id="shown no claim"),
-        pytest.param(("role", "auth_level"), id="shown some claims"),
-    ],
-)
-async def test_an_inserted_key_is_found(access: AccessStore, claims: tuple[str, ...] | None) -> None:
-    """Every column comes back; "all claims" and "no claim" are not mixed up, and order is kept."""
-    row = an_access_key(
-        claims=claims, scopes=("sessions:write", "profiles:read"), expires_at=NOW + HOUR, name="Büro – «α»"
-    )
-    await access.insert(row)
-
-    assert await access.find(row.id) == row
+def changed(row: AccessKeyRow, key_version: int = 1) -> AccessKeyRow:
+    """Return the row with another box."""
+    return replace(row, box=an_access_key().box, key_version=key_version)
 
 
-@pytest.mark.parametrize(
-    "rails",
-    [
-        pytest.param(Rails(), id="none"),
-        pytest.param(Rails(fields=()), id="shown no field"),
-        pytest.param(
-            Rails(("ä.b", 'quo"te'), ("email",), ("10.0.0.0/8", "2001:db8::/32"), 60, 20, 200),
-            id="all of them",
-        ),
-    ],
-)
-async def test_rails_come_back(access: AccessStore, rails: Rails) -> None:
-    """Each as it was; "all fields" and "no field" are not mixed up."""
-    row = an_access_key(rails=rails, suspended_at=NOW)
+async def test_an_inserted_key_is_found(access: AccessStore) -> None:
+    """Every column comes back."""
+    row = an_access_key(key_version=7)
     await access.insert(row)
 
     assert await access.find(row.id) == row
@@ -58,83 +36,85 @@ async def test_an_unknown_id_finds_nothing(access: AccessStore) -> None:
     assert await access.find(an_access_key().id) is None
 
 
-async def test_keys_are_listed_oldest_first(access: AccessStore) -> None:
-    """All keys are there, expired and revoked ones too."""
+async def test_keys_are_listed_as_they_came(access: AccessStore) -> None:
+    """Whatever their ids are, and also when one has changed since."""
     assert await access.list() == []
-    second, third, first = (an_access_key(created_at=NOW + n) for n in (2, 3, 1))
-    for row in (second, third, first):
+    rows = [an_access_key() for _ in range(9)]
+    for row in rows:
         await access.insert(row)
-    await access.revoke(second.id, NOW)
+    rows[3] = changed(rows[3])
+    assert await access.swap(an_access_key(id=rows[3].id), rows[3]) is False
+    old = await access.find(rows[3].id)
+    assert old is not None
+    assert await access.swap(old, rows[3])
 
-    assert [row.id for row in await access.list()] == [first.id, second.id, third.id]
+    assert await access.list() == rows
 
 
-async def test_a_revoked_key_is_kept_with_its_mark(access: AccessStore) -> None:
-    """The key is dead and still there to be looked at; revoking it again is fine, and others stay alive."""
+async def test_a_box_is_swapped_for_the_one_that_was_read(access: AccessStore) -> None:
+    """With its key version; others stay as they are."""
     row, other = an_access_key(), an_access_key()
     for each in (row, other):
         await access.insert(each)
+    new = changed(row, key_version=2)
 
-    assert await access.revoke(row.id, NOW)
-    assert await access.revoke(row.id, NOW)
-
-    revoked = await access.find(row.id)
-    assert revoked is not None
-    assert revoked.revoked_at == NOW
-    assert not revoked.is_alive(NOW)
+    assert await access.swap(row, new)
+    assert await access.find(row.id) == new
     assert await access.find(other.id) == other
 
 
-async def test_an_absent_key_cannot_be_revoked(access: AccessStore) -> None:
-    """There is nothing to mark, and nothing is left behind."""
-    assert not await access.revoke(an_access_key().id, NOW)
-    assert await access.list() == []
+async def test_whoever_comes_second_changes_nothing(stores: Stores) -> None:
+    """The box is not the one that was read: the row stays, and no event is recorded."""
+    row = an_access_key()
+    await stores.access.insert(row)
+    first, second = changed(row), changed(row)
+    assert await stores.access.swap(row, first, [AnEntry()])
+
+    assert not await stores.access.swap(row, second, [AnEntry()])
+    assert await stores.access.find(row.id) == first
+    end = await stores.audit.end()
+    assert end is not None
+    assert end.sequence == 1
 
 
-async def test_a_suspended_key_is_dead_until_it_is_resumed(access: AccessStore) -> None:
-    """The first mark stays; resuming takes it away, also twice; the key is then what it was, and others stay alive."""
-    row, other = an_access_key(), an_access_key()
-    for each in (row, other):
-        await access.insert(each)
-
-    assert await access.suspend(row.id, NOW)
-    assert await access.suspend(row.id, NOW + HOUR)
-
-    suspended = await access.find(row.id)
-    assert suspended is not None
-    assert suspended.suspended_at == NOW
-    assert not suspended.is_alive(NOW)
-    assert await access.find(other.id) == other
-
-    assert await access.resume(row.id)
-    assert await access.resume(row.id)
-    assert await access.find(row.id) == row
+async def test_an_absent_key_cannot_be_changed(stores: Stores) -> None:
+    """There is nothing to put a box into, and nothing is left behind."""
+    row = an_access_key()
+    assert not await stores.access.swap(row, changed(row), [AnEntry()])
+    assert await stores.access.list() == []
+    assert await stores.audit.end() is None
 
 
-async def test_a_revoked_key_cannot_be_brought_back(access: AccessStore) -> None:
-    """Suspending and resuming it changes nothing of that."""
+async def test_of_those_who_race_one_wins(access: AccessStore) -> None:
+    """However many have read the same box."""
     row = an_access_key()
     await access.insert(row)
-    await access.revoke(row.id, NOW)
-    await access.suspend(row.id, NOW)
-    await access.resume(row.id)
+    racers = [changed(row) for _ in range(10)]
 
-    revoked = await access.find(row.id)
-    assert revoked is not None
-    assert not revoked.is_alive(NOW)
+    won = await asyncio.gather(*(access.swap(row, each) for each in racers))
+
+    assert won.count(True) == 1
+    assert await access.find(row.id) == racers[won.index(True)]
 
 
-async def test_an_absent_key_can_be_neither_suspended_nor_resumed(access: AccessStore) -> None:
-    """There is nothing to mark."""
-    assert not await access.suspend(an_access_key().id, NOW)
-    assert not await access.resume(an_access_key().id)
-    assert await access.list() == []
+async def test_no_key_is_written_under_a_closed_version(stores: Stores) -> None:
+    """Neither a new one nor a changed one; both are as they were, and no event is recorded."""
+    row = an_access_key()
+    await stores.access.insert(row)
+    await stores.keys.close("data", 2)
+
+    with pytest.raises(StaleKeys):
+        await stores.access.insert(an_access_key(key_version=2), [AnEntry()])
+    with pytest.raises(StaleKeys):
+        await stores.access.swap(row, changed(row, key_version=2), [AnEntry()])
+    assert await stores.access.list() == [row]
+    assert await stores.audit.end() is None
 
 
 async def test_concurrent_inserts_are_all_there(access: AccessStore) -> None:
     """No key is lost under another."""
-    rows = [an_access_key(created_at=NOW + n) for n in range(10)]
+    rows = [an_access_key() for _ in range(10)]
 
     await asyncio.gather(*(access.insert(row) for row in rows))
 
-    assert await access.list() == rows
+    assert sorted(row.id for row in await access.list()) == sorted(row.id for row in rows)

@@ -162,6 +162,7 @@ RAW = {
     "sessions": "INSERT INTO sessions VALUES (x'00', 'h', NULL, x'00', :version, 0, 0, 0, 0, 0, 0, 0, 0)",
     "session_answers": "INSERT INTO answers VALUES (x'00', x'00', :version, 0)",
     "audit_details": "INSERT INTO audit_details VALUES (1, x'00', :version)",
+    "access_keys": "INSERT INTO access_keys VALUES ('a', x'00', :version)",
 }
 
 

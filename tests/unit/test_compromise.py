@@ -65,10 +65,13 @@ async def test_what_was_exposed_is_told_as_it_was_before(data: Path, clock: Fake
     made_at = keyring_of(data).active("data").created_at
     async with desk(data, clock) as operator:
         assert sorted(await operator.compromise.tokens(1)) == sorted(tokens)
+        ((events,),) = select(data / "vault.db", "SELECT count(*) FROM audit_details")
         exposure = await operator.compromise.compromise("data", 1, end_sessions=False)
         assert exposure.rows == {
             "profiles": PEOPLE, "profile_answers": PEOPLE, "sessions": PEOPLE, "session_answers": PEOPLE,
+            "audit_details": events,
         }  # fmt: skip
+        assert events >= PEOPLE
         assert (exposure.since, exposure.sessions_ended) == (made_at, 0)
         said_at = clock.now()
         clock.advance(3600)

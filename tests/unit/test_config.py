@@ -124,7 +124,8 @@ def test_claims_are_replaced_whole(read):
 
 KNOWN_LOG = "known here: level, format, requests"
 KNOWN_TABLES = (
-    "known here: server, limits, storage, keyring, profiles, sessions, idempotency, housekeeping, log"
+    "known here: server, limits, storage, keyring, profiles, sessions, idempotency, access, audit, alarms, erasure,"
+    " housekeeping, log"
 )
 A_RULE = 'must be a type, or such as { type = "slug", values = ["free", "paid"] }'
 
@@ -304,12 +305,20 @@ def test_no_text_breaks_the_reading(tmp_path_factory, statements):
 ANY = 2**31 - 1
 BOUNDS = {
     "server.port": (0, 65_535),
+    "server.keep_alive": (1, ANY),
     "server.shutdown_grace": (1, 600),
     "limits.profile_body": (1024, ANY),
     "limits.batch_body": (1024, ANY),
     "limits.session_body": (1024, ANY),
     "limits.json_depth": (1, 200),
     "limits.batch_profiles": (1, 5000),
+    "limits.url": (256, 65_536),
+    "limits.header_field": (256, 65_536),
+    "limits.header_fields": (16, 1000),
+    "limits.header_timeout": (1, 600),
+    "limits.body_timeout": (1, ANY),
+    "limits.connections": (1, ANY),
+    "limits.connections_per_address": (0, ANY),
     "storage.busy_timeout": (1, 60),
     "keyring.max_age": (1, ANY),
     "keyring.cool_down": (0, ANY),
@@ -321,6 +330,9 @@ BOUNDS = {
     "sessions.max_per_person": (0, ANY),
     "sessions.cache_for": (0, 60),
     "idempotency.lifetime": (0, ANY),
+    "access.failure_hold": (0, 2000),
+    "access.failures_per_minute": (1, ANY),
+    "audit.checkpoint_every": (1, ANY),
     "housekeeping.interval": (1, 3600),
     "housekeeping.chunk": (1, 1000),
 }

@@ -28,7 +28,7 @@ async def test_a_round_that_fails_is_not_the_last(trouble: Exception) -> None:
         return 0
 
     async with open_stores("memory:", None, 1) as stores:
-        rounds = Housekeeping(stores, [sweep], FakeClock(), config.Housekeeping(interval=0, chunk=7))
+        rounds = Housekeeping(stores, [sweep], [], FakeClock(), config.Housekeeping(interval=0, chunk=7))
         task = asyncio.create_task(rounds.run())
         async with asyncio.timeout(10):
             await second.wait()

@@ -10,7 +10,7 @@ import pytest
 from tests.auditing import an_audit
 from tests.clock import FakeClock
 from tests.stores.boxes import sealed
-from tests.stores.rows import NOW, Keeper, a_new_profile, a_session, a_tag
+from tests.stores.rows import NOW, AnEntry, Keeper, a_new_profile, a_session, a_tag
 from vault.crypto.keyring import LINES, Keyring, KeyState, KeyVersion, new_keyring
 from vault.crypto.sealer import Sealer
 from vault.custody import make_known
@@ -41,7 +41,8 @@ async def test_a_new_version_is_made_known_once() -> None:
         await _written_with(stores, keyring)
         first = await stores.keys.known()
         await _written_with(stores, keyring)
-        assert [(record.line, record.version) for record in first] == [(line, 1) for line in LINES]
+        assert {(record.line, record.version) for record in first} == {(line, 1) for line in LINES}
+        assert len(first) == len(LINES)
         assert await stores.keys.known() == first
 
 
@@ -88,6 +89,21 @@ def _rotated(keyring: Keyring, line: str, state: KeyState = KeyState.DISABLED) -
     return _with(keyring, replace(keyring.active(line), state=state), successor)
 
 
+async def _rotated_data(stores: Stores) -> Keyring:
+    """Rotate the data line of a vault that has nothing but its events; nothing needs the old version any more."""
+    keyring = new_keyring(0)
+    await _written_with(stores, keyring)
+    both = _rotated(keyring, "data", KeyState.RETIRING)
+    await _written_with(stores, both)
+    details, sealer = sealed(stores, "audit_details"), Sealer(both, "default")
+    rows = await details.page(None, 99, 1)
+    assert rows
+    assert await details.swap([(row, *sealer.reseal(details.purpose, row.name, row.box)) for row in rows]) == len(rows)
+    rotated = both.moved("data", 1, KeyState.DISABLED)
+    await _written_with(stores, rotated)
+    return rotated
+
+
 async def _a_profile(stores: Stores) -> None:
     await stores.profiles.insert([a_new_profile()], NOW)
 
@@ -104,11 +120,16 @@ async def _an_answer_to_a_session(stores: Stores) -> None:
     await stores.sessions.insert(a_session(key_version=2), 0, "refuse", NOW, Keeper())
 
 
+async def _the_details_of_an_event(stores: Stores) -> None:
+    await stores.audit.append([AnEntry(key_version=1)])
+
+
 NEEDS: dict[str, Callable[[Stores], Awaitable[None]]] = {
     "profiles": _a_profile,
     "profile_answers": _an_answer_to_a_profile,
     "sessions": _a_session,
     "session_answers": _an_answer_to_a_session,
+    "audit_details": _the_details_of_an_event,
 }
 
 
@@ -116,10 +137,7 @@ NEEDS: dict[str, Callable[[Stores], Awaitable[None]]] = {
 async def test_a_disabled_version_that_rows_need_is_noticed(name: str) -> None:
     """Rows of any store under a version that opens nothing would be unreadable: say so at start, and the way out."""
     async with open_stores("memory:", None, 1) as stores:
-        keyring = new_keyring(0)
-        await _written_with(stores, keyring)
-        rotated = _rotated(keyring, "data")
-        await _written_with(stores, rotated)  # nothing needs the old version so far
+        rotated = await _rotated_data(stores)
         await NEEDS[name](stores)
 
         (sentence,) = await mismatches(stores, rotated, Sealer(rotated, "default"))
@@ -131,10 +149,7 @@ async def test_a_disabled_version_that_rows_need_is_noticed(name: str) -> None:
 async def test_rows_that_are_set_aside_need_no_version(name: str) -> None:
     """That they do not open is known; one more row that is not set aside is trouble again."""
     async with open_stores("memory:", None, 1) as stores:
-        keyring = new_keyring(0)
-        await _written_with(stores, keyring)
-        rotated = _rotated(keyring, "data")
-        await _written_with(stores, rotated)
+        rotated = await _rotated_data(stores)
         await NEEDS[name](stores)
         (row,) = await sealed(stores, name).page(None, 9, 1)
         await sealed(stores, name).set_aside(row, "box_tampered", NOW)
@@ -201,10 +216,7 @@ async def test_rows_under_a_version_that_nobody_knows_are_noticed() -> None:
 async def test_a_destroyed_version_comes_not_back() -> None:
     """A keyring from before the destruction is an old copy, and refused; the tombstone beside it is not."""
     async with open_stores("memory:", None, 1) as stores:
-        keyring = new_keyring(0)
-        await _written_with(stores, keyring)
-        before = _rotated(keyring, "data")
-        await _written_with(stores, before)
+        before = await _rotated_data(stores)
         after = before.moved("data", 1, KeyState.DESTROYED)
         for record in await stores.keys.known():
             if (record.line, record.version) == ("data", 1):

@@ -32,7 +32,7 @@ class Unplugging(Silent):
 
 
 async def test_a_resumed_run_rotates_no_line_twice(data: Path, clock: FakeClock) -> None:
-    """Interrupted in the second of three lines, it goes on there; the first has had its turn."""
+    """Interrupted in the second of four lines, it goes on there; the first has had its turn."""
     async with process(data, clock) as serving:
         await take_in(serving, 2)
     plug = Unplugging("claiming index tags")
@@ -41,14 +41,15 @@ async def test_a_resumed_run_rotates_no_line_twice(data: Path, clock: FakeClock)
             await operator.rotations.rotate_all()
     async with desk(data, clock) as operator:
         reports = await operator.rotations.rotate_all()
-        assert [report.line for report in reports] == ["index", "signing"]
-        assert {line: max(states(keyring_of(data), line)) for line in ("data", "index", "signing")} == {
-            "data": 2, "index": 2, "signing": 2,
+        assert [report.line for report in reports] == ["index", "signing", "audit"]
+        assert {line: max(states(keyring_of(data), line)) for line in ("data", "index", "signing", "audit")} == {
+            "data": 2, "index": 2, "signing": 2, "audit": 2,
         }  # fmt: skip
         assert [report.line for report in await operator.rotations.rotate_all()] == [
             "data",
             "index",
             "signing",
+            "audit",
         ]
     assert set(boxes(data)["vault.profiles.box"]) == {3}
 
@@ -91,7 +92,10 @@ async def _in_quarantine(data: Path, clock: FakeClock) -> str:
     keyring_file(data, keyring.moved("data", 1, KeyState.DISABLED))
     async with desk(data, clock) as operator:
         await operator.sweep.verify(2)
-        assert [note.name for note in await operator.quarantine.list()] == [f"profiles/{token}"]
+        events = select(data / "vault.db", "SELECT sequence FROM audit_details WHERE key_version = 1")
+        assert {note.name for note in await operator.quarantine.list()} == {
+            f"profiles/{token}", *(f"audit_details/{sequence}" for (sequence,) in events)
+        }  # fmt: skip
         await operator.rotations.rotate("index")
         await operator.rotations.enable("data", 1)
     return token
@@ -105,6 +109,9 @@ async def test_who_comes_back_from_quarantine_is_found_again(data: Path, clock: 
             await serving.vault.profiles.lookup("email", "ada@example.org")
         async with desk(data, clock) as operator:
             assert await operator.quarantine.retry(f"profiles/{token}") is None
+            for note in await operator.quarantine.list():
+                assert note.name.startswith("audit_details/")
+                assert await operator.quarantine.retry(note.name) is None
             assert await operator.quarantine.list() == []
         assert await serving.vault.profiles.lookup("email", "ada@example.org") == token
         assert (await serving.vault.profiles.get(token)).head.key_version == 2

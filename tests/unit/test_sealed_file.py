@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pytest
 from nacl.bindings import (
     crypto_secretstream_xchacha20poly1305_init_pull,
+    crypto_secretstream_xchacha20poly1305_init_push,
     crypto_secretstream_xchacha20poly1305_pull,
+    crypto_secretstream_xchacha20poly1305_push,
     crypto_secretstream_xchacha20poly1305_state,
 )
-from nacl.public import PrivateKey, SealedBox
+from nacl.public import PrivateKey, PublicKey, SealedBox
 
 from vault.crypto import sealed_file
 from vault.errors import SealedFileRefused
@@ -125,6 +127,18 @@ def test_a_chunk_after_a_full_last_one_is_refused() -> None:
     assert len(made) == HEAD + STEP
     with pytest.raises(SealedFileRefused, match="altered"):
         opened(made + made[HEAD:])
+
+
+def test_nothing_follows_the_end() -> None:
+    """Not even what the maker of the stream has put there."""
+    key, state = bytes(range(32)), crypto_secretstream_xchacha20poly1305_state()
+    made = b"tokenvault-sealed-file/1\n" + SealedBox(PublicKey(PUBLIC)).encrypt(key)
+    made += crypto_secretstream_xchacha20poly1305_init_push(state, key)
+    for _ in range(2):
+        made += crypto_secretstream_xchacha20poly1305_push(state, plain(MIB), b"vault.db", 3)
+    assert opened(made[: HEAD + STEP]) == plain(MIB)
+    with pytest.raises(SealedFileRefused, match="altered"):
+        opened(made)
 
 
 def test_another_key_does_not_open_it() -> None:

@@ -60,7 +60,7 @@ async def test_an_interrupted_start_can_be_repeated(left: tuple[str, ...], tmp_p
     if "unlock.key" in left:
         assert (data / "unlock.key").read_bytes() == unlock_key.to_text(bytes(32))
     assert {path.name for path in data.iterdir()} == {
-        "vault.db", "sessions.db", "keyring.json", "keyring.json.lock", "unlock.key"
+        "vault.db", "sessions.db", "keyring.json", "keyring.json.lock", "unlock.key", "erasures.ndjson"
     }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def serve(place: Place, *, host: str | None, port: int | None) -> None:
         if wiring.is_new(config, place.data):
             show_first_key(await wiring.initialise(config, place.data))
         async with wiring.open_vault(config, place.data, housekeeping=True) as vault:
-            if not await vault.access.list():  # an earlier first start ended before it showed the key
+            if not any(await vault.access.list()):  # an earlier first start ended before it showed the key
                 show_first_key(await wiring.first_access_key(vault))
             await _serve(vault, config)
 

@@ -48,12 +48,12 @@ def check(place: Place, *, deep: bool, as_json: bool) -> None:
     findings, verdict = Findings(), Verdict()
 
     async def work() -> list[str]:
-        nonlocal findings, verdict
+        nonlocal verdict
         trouble = await wiring.check(place.config, place.data)
         try:
             if deep:
                 with watching(as_json=as_json, undo=False) as progress:
-                    findings = await deep_check(place.config, place.data, progress)
+                    await deep_check(place.config, place.data, findings, progress)
                     verdict = await audit_desk.verify(place.config, place.data, progress)
         except VaultError as error:  # what keeps it from opening is in the list already, as a rule
             trouble += [error.message] if error.message not in trouble else []

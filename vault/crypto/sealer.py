@@ -9,8 +9,8 @@ from vault.crypto.keyring import Keyring, KeyVersion
 from vault.errors import TamperedBox, WrongKey
 
 #: What is sealed, and to how many bytes its plaintext is padded. Profiles vary by address and by names, claims
-#: by roles: within a block, the lengths tell nothing.
-PADDING_BLOCKS = {"profile": 256, "session": 64, "answer": 256, "event": 128, "canary": 64}
+#: by roles, access keys by scopes and rails: within a block, the lengths tell nothing.
+PADDING_BLOCKS = {"profile": 256, "session": 64, "answer": 256, "event": 128, "access": 256, "canary": 64}
 
 CANARY_TEXT = b"tokenization-vault canary"
 

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from vault.config import Limits, Server
 from vault.http.address import Network, told, within
@@ -23,6 +24,10 @@ from vault.http.problems import plain_problem
 
 #: Seconds between looks at all connections: 1,000 of them take less than a millisecond.
 SWEEP = 1.0
+
+#: Seconds in which the rest of a body that nobody wants is read, so that its sender sees the answer and no reset.
+#: A connection counts for that long although it may be gone.
+LINGER = 2.0
 
 _HEADERS = {"Cache-Control": "no-store", "Server": "tokenization-vault"}
 
@@ -39,6 +44,7 @@ class Runner(web.AppRunner):
         super().__init__(
             app,
             keepalive_timeout=server.keep_alive,
+            lingering_time=LINGER,
             max_line_size=limits.url,
             max_field_size=limits.header_field,
             max_headers=limits.header_fields,
@@ -128,7 +134,7 @@ class _Server(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_begun", "_made", "_server", "_stuck", "peer")
+    __slots__ = ("_begun", "_body", "_made", "_server", "_stuck", "peer")
 
     def __init__(self, server: _Server, **options: Any) -> None:
         super().__init__(server, **options)
@@ -137,6 +143,8 @@ class _Connection(web.RequestHandler):
         self.peer = ""
         #: When it was made, when the head that is arriving began, when the client stopped taking; 0: not.
         self._made = self._begun = self._stuck = 0.0
+        #: That of the last request; what comes before its end is no head.
+        self._body: StreamReader = EMPTY_PAYLOAD
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._server.admits(self, transport):  # type: ignore[arg-type]  # a stream's is always a Transport
@@ -149,11 +157,11 @@ class _Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and note when a head began that is not whole."""
-        requests = self._request_count
+        is_head, requests = self._body.is_eof(), self._request_count
         super().data_received(data)
         if self._request_count != requests:
-            self._begun = 0.0
-        elif not self._begun and data and self._is_idle():
+            self._begun, self._body = 0.0, self._messages[-1][1]
+        elif is_head and data and not self._begun:
             self._begun = self._loop.time()
 
     def resume_writing(self) -> None:
@@ -172,7 +180,8 @@ class _Connection(web.RequestHandler):
                 _reset(transport)
             return
         since = self._begun if self._request_count else self._made
-        if since and now - since >= limits.header_timeout and self._is_idle():
+        is_idle = self._waiter is not None and not self._waiter.done()
+        if since and now - since >= limits.header_timeout and is_idle:
             self._server.sent_away["slow head"] += 1
             self._send_away(408 if self._begun else None)
 
@@ -185,10 +194,6 @@ class _Connection(web.RequestHandler):
         response = plain_problem(status, "-", _HEADERS)
         response.force_close()
         return response
-
-    def _is_idle(self) -> bool:
-        """Whether no request is at work or read, so that what arrives is a head."""
-        return self._waiter is not None and not self._waiter.done()
 
     def _send_away(self, status: int | None) -> None:
         """Close, and say why if there is a status for it."""

@@ -1,14 +1,16 @@
 """Access keys: what their store promises."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from vault.ports.audit import Entry
 from vault.records import AccessKeyRow
 
 
 class AccessStore(Protocol):
-    """Access keys, by id."""
+    """Access keys, by id. Each change records the events that come with it."""
 
-    async def insert(self, row: AccessKeyRow) -> None:
+    async def insert(self, row: AccessKeyRow, entries: Sequence[Entry] = ()) -> None:
         """Add an access key; its id is new."""
         ...
 
@@ -17,17 +19,9 @@ class AccessStore(Protocol):
         ...
 
     async def list(self) -> list[AccessKeyRow]:
-        """Return all keys, the oldest first."""
+        """Return all keys, in the order in which they came."""
         ...
 
-    async def revoke(self, key_id: str, now: int) -> bool:
-        """Mark the key as revoked. True if it exists (also if it was revoked before)."""
-        ...
-
-    async def suspend(self, key_id: str, now: int) -> bool:
-        """Mark the key as suspended. True if it exists (also if it was suspended before)."""
-        ...
-
-    async def resume(self, key_id: str) -> bool:
-        """Take that mark away. True if the key exists (also if it was not suspended)."""
+    async def swap(self, old: AccessKeyRow, new: AccessKeyRow, entries: Sequence[Entry] = ()) -> bool:
+        """Put the new box in place of the old one. False, and nothing is done, if another is there by now, or none."""
         ...

@@ -27,8 +27,8 @@ class AlarmStore(Protocol):
         """Return all, the oldest first."""
         ...
 
-    async def ring(self, alarm: Entry, entries: Sequence[Entry], suspend: str | None, now: int) -> None:
-        """Record the events, note that the first is to be delivered, and suspend an access key: all together."""
+    async def ring(self, alarm: Entry) -> None:
+        """Record the event, and note that it is to be delivered: both together."""
         ...
 
     async def undelivered(self, limit: int) -> builtins.list[int]:

@@ -132,7 +132,7 @@ def _parameters(operation: Operation) -> list[Any]:
                 "in": "header",
                 "name": "Idempotency-Key",
                 "description": "Send the same key with a repeated request: it is done once and answered twice.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
             }
         )
     return parameters

@@ -9,6 +9,12 @@ from vault.tokens import is_user_token
 TOKEN_EXAMPLE = "7c9e6679-7425-4de4-944b-e07fc1f90ae7"  # noqa: S105 - an example
 SESSION_ID_EXAMPLE = "tvs_Zm9yIGRvY3VtZW50YXRpb24gb25seSwgbm90IGFuIGl"
 UNLOCK_EXAMPLE = "tvu_Zm9yIGRvY3VtZW50YXRpb24gb25seSwgbm90IGEgdW4"
+#: As vault.tokens has it.
+TOKEN_FORM = {
+    "format": "uuid",
+    "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+    "example": TOKEN_EXAMPLE,
+}
 HANDLE_EXAMPLE = "tsh_ZXhhbXBsZS1oYW5kbGUtMQ"
 PROFILE_EXAMPLE = {
     "email": "ada@example.org",
@@ -65,7 +71,7 @@ class UserToken(fields.String):
 
 def token_field() -> fields.String:
     """Return the field of a user token that is always there."""
-    return UserToken(required=True, metadata={"format": "uuid", "example": TOKEN_EXAMPLE})
+    return UserToken(required=True, metadata=TOKEN_FORM)
 
 
 def time_field(**kwargs: Any) -> fields.String:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from vault.errors import Invalid
+from vault.errors import Invalid, Malformed
 from vault.http.json_body import decode
 from vault.personal_data import detect
 
@@ -34,16 +34,18 @@ def check_purpose(purpose: str, field: str) -> None:
 
 
 def metadata_of(request: web.Request) -> dict[str, object] | None:
-    """Return what the caller says of the request, a JSON object; it is kept sealed.
-
-    Raises ``Invalid``, ``Malformed``.
-    """
+    """Return what the caller says of the request, a JSON object; it is kept sealed. Raises ``Invalid``."""
     text = request.headers.get(METADATA)
     if text is None:
         return None
     if len(text) > MOST_METADATA:
         raise Invalid(fields={METADATA: f"must be at most {MOST_METADATA} characters"})
-    metadata = decode(text.encode("utf-8", "surrogateescape"), METADATA_DEPTH)
+    try:
+        metadata = decode(text.encode("utf-8", "surrogateescape"), METADATA_DEPTH)
+    except Malformed:
+        metadata = None
     if not isinstance(metadata, dict):
-        raise Invalid(fields={METADATA: "must be a JSON object"})
+        raise Invalid(
+            fields={METADATA: f"must be a JSON object, nested at most {METADATA_DEPTH} levels deep"}
+        )
     return metadata

@@ -29,7 +29,7 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
     """Open empty stores. There is no file to put into a folder and no lock to wait for."""
     fence = Fence()
     audit = MemoryAudit(fence)
-    access = MemoryAccess(audit)
+    access = MemoryAccess(fence, audit)
     profiles, sessions = MemoryProfiles(fence, audit), MemorySessions(fence)
     sealed = (
         MemorySealed("profiles", "profile", profiles.profile_boxes(), fence),
@@ -37,12 +37,13 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
         MemorySealed("sessions", "session", sessions.session_boxes(), fence),
         MemorySealed("session_answers", "answer", sessions.answer_boxes(), fence),
         MemorySealed("audit_details", "event", audit.detail_boxes(), fence),
+        MemorySealed("access_keys", "access", access.boxes(), fence),
     )
     yield Stores(
         profiles=profiles,
         sessions=sessions,
         access=access,
-        alarms=MemoryAlarms(audit, access),
+        alarms=MemoryAlarms(audit),
         audit=audit,
         unlocks=MemoryUnlocks(audit),
         keys=MemoryKeys(fence, sealed, profiles, audit),

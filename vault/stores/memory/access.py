@@ -1,52 +1,53 @@
 """Access keys."""
 
-from msgspec.structs import replace
+import builtins
+from collections.abc import Sequence
 
-from vault.records import AccessKeyRow
+from vault.ports import Entry
+from vault.records import AccessKeyRow, SealedRow
 from vault.stores.memory.audit import MemoryAudit
+from vault.stores.memory.fence import Fence
+from vault.stores.memory.sealed import Boxes
 
 
 class MemoryAccess:
     """Access keys by id."""
 
-    def __init__(self, audit: MemoryAudit) -> None:
+    def __init__(self, fence: Fence, audit: MemoryAudit) -> None:
+        self._fence = fence
         self._audit = audit
         self.keys: dict[str, AccessKeyRow] = {}
 
-    async def insert(self, row: AccessKeyRow) -> None:
+    async def insert(self, row: AccessKeyRow, entries: Sequence[Entry] = ()) -> None:
         """Store the key."""
+        self._fence.check_box(row.key_version)
+        self._audit.record(entries)
         self.keys[row.id] = row
 
     async def find(self, key_id: str) -> AccessKeyRow | None:
         """Look the key up."""
         return self.keys.get(key_id)
 
-    async def list(self) -> list[AccessKeyRow]:
-        """Sort the keys by age."""
-        return sorted(self.keys.values(), key=lambda row: row.created_at)
+    async def list(self) -> builtins.list[AccessKeyRow]:
+        """Take the keys as they came."""
+        return builtins.list(self.keys.values())
 
-    async def revoke(self, key_id: str, now: int) -> bool:
-        """Mark the key, keeping the time of the first mark."""
-        row = self.keys.get(key_id)
-        if row is None:
+    async def swap(self, old: AccessKeyRow, new: AccessKeyRow, entries: Sequence[Entry] = ()) -> bool:
+        """Compare and store."""
+        stored = self.keys.get(old.id)
+        if stored is None or stored.box != old.box:
             return False
-        if row.revoked_at is None:
-            self.keys[key_id] = replace(row, revoked_at=now)
+        self._fence.check_box(new.key_version)
+        self._audit.record(entries)
+        self.keys[old.id] = new
         return True
 
-    async def suspend(self, key_id: str, now: int) -> bool:
-        """Mark the key, keeping the time of the first mark."""
-        row = self.keys.get(key_id)
-        if row is None:
-            return False
-        if row.suspended_at is None:
-            self.keys[key_id] = replace(row, suspended_at=now)
-        return True
-
-    async def resume(self, key_id: str) -> bool:
-        """Take the mark away."""
-        row = self.keys.get(key_id)
-        if row is None:
-            return False
-        self.keys[key_id] = replace(row, suspended_at=None)
-        return True
+    def boxes(self) -> Boxes:
+        """Show the keys as boxes."""
+        return Boxes(
+            lambda: [
+                SealedRow(row.id, row.id.encode(), row.box, row.key_version) for row in self.keys.values()
+            ],
+            lambda row: self.keys.__setitem__(row.name, AccessKeyRow(row.name, row.box, row.key_version)),
+            lambda name: self.keys.pop(name, None),
+        )

@@ -4,22 +4,18 @@ import builtins
 from collections.abc import Sequence
 from itertools import islice
 
-from msgspec.structs import replace
-
 from vault.ports import Entry
 from vault.records import HoneyToken
-from vault.stores.memory.access import MemoryAccess
 from vault.stores.memory.audit import MemoryAudit
 
 
 class MemoryAlarms:
     """Honey tokens by user token; when each alarm was delivered, by sequence."""
 
-    def __init__(self, audit: MemoryAudit, access: MemoryAccess) -> None:
+    def __init__(self, audit: MemoryAudit) -> None:
         self.honey: dict[str, HoneyToken] = {}
         self.alarms: dict[int, int | None] = {}
         self._audit = audit
-        self._access = access
 
     async def plant(self, honey: HoneyToken, entries: Sequence[Entry]) -> None:
         """Store it."""
@@ -42,13 +38,10 @@ class MemoryAlarms:
         """Sort by age."""
         return sorted(self.honey.values(), key=lambda honey: (honey.planted_at, honey.token))
 
-    async def ring(self, alarm: Entry, entries: Sequence[Entry], suspend: str | None, now: int) -> None:
-        """Record, note, suspend."""
-        self._audit.record([alarm, *entries])
-        self.alarms[self._audit.trail[-1 - len(entries)].sequence] = None
-        key = self._access.keys.get(suspend or "")
-        if key and key.suspended_at is None:
-            self._access.keys[key.id] = replace(key, suspended_at=now)
+    async def ring(self, alarm: Entry) -> None:
+        """Record and note."""
+        self._audit.record([alarm])
+        self.alarms[self._audit.trail[-1].sequence] = None
 
     async def undelivered(self, limit: int) -> builtins.list[int]:
         """Scan."""

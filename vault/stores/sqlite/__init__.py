@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from vault.errors import ConfigError
+from vault.errors import ConfigError, DataFolderError
 from vault.ports import Stores
 from vault.stores.sqlite.access import SqliteAccess
 from vault.stores.sqlite.alarms import SqliteAlarms
@@ -63,9 +63,9 @@ class SqliteHousekeeping:
         }
 
     async def ping(self) -> None:
-        """Read one row of each schema."""
+        """Ask each file."""
         for database in self._databases:
-            database.one("SELECT 1 FROM migrations")
+            database.ping()
 
     async def shred(self) -> bool:
         """Checkpoint: ``secure_delete`` zeroes the pages, but the WAL keeps old frames until it is cut.
@@ -122,7 +122,7 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
     """Open both files in the folder, creating what is missing. ``busy_timeout`` is in seconds."""
     if folder is None:
         raise ConfigError("The sqlite store needs a data folder.")
-    with closing(Generations(folder / "sessions.db-generations")) as generations:
+    with closing(_generations(folder / "sessions.db-generations")) as generations:
         async with (
             open_database(folder, "vault", busy_timeout) as vault,
             open_database(folder, "sessions", busy_timeout, generations.settle) as sessions,
@@ -140,6 +140,13 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
                 tuple(_sealed(table, vault, sessions, generations) for table in REGISTRY),
                 SqliteHousekeeping(generations, vault, sessions),
             )
+
+
+def _generations(path: Path) -> Generations:
+    try:
+        return Generations(path)
+    except OSError as error:
+        raise DataFolderError(f"{path} cannot be opened: {error}.") from error
 
 
 def _sealed(table: Table, vault: Database, sessions: Database, generations: Generations) -> SqliteSealed:

@@ -55,16 +55,12 @@ class SqliteAlarms:
         )
         return [_honey(row) for row in rows]
 
-    async def ring(self, alarm: Entry, entries: Sequence[Entry], suspend: str | None, now: int) -> None:
-        """Append, note, suspend."""
+    async def ring(self, alarm: Entry) -> None:
+        """Append and note."""
 
         def work(connection: sqlite3.Connection) -> None:
             append(connection, [alarm])
             connection.execute("INSERT INTO alarms (sequence) SELECT sequence FROM audit_end")
-            append(connection, entries)
-            connection.execute(
-                "UPDATE access_keys SET suspended_at = coalesce(suspended_at, ?) WHERE id = ?", (now, suspend)
-            )
 
         await self._database.writer.run(work)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import astuple
 
-from vault.errors import BudgetSpent
+from vault.errors import AuditUnavailable, BudgetSpent
 from vault.ports import Entry, Wanted
 from vault.records import Allowance, Checkpoint, End, Event
 from vault.stores.sqlite.database import Database
@@ -18,6 +18,10 @@ _EVENT = (
     " details_digest, link, mac, mac_version FROM audit_events"
 )
 _END = "SELECT sequence, link, mac, mac_version FROM audit_end"
+
+#: What SQLite calls a trail that cannot go on: its next place is taken (the note of the end is gone, or an old one),
+#: or its tables are not there. A fence that refuses is none of these.
+_BROKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_ERROR")
 
 
 class SqliteAudit:
@@ -121,9 +125,21 @@ class SqliteAudit:
 
 
 def append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Put events at the end of the trail. Inside the transaction of the act that they tell of."""
+    """Put events at the end of the trail. Inside the transaction of the act that they tell of.
+
+    Raises ``AuditUnavailable`` where the trail is not as it was left.
+    """
     if not entries:
         return
+    try:
+        _append(connection, entries)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "") in _BROKEN:
+            raise AuditUnavailable from error
+        raise
+
+
+def _append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     row = connection.execute(_END).fetchone()
     end = End(*row) if row else None
     for entry in entries:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import structlog
 
 from vault.errors import DataFolderError, StoreUnavailable
 from vault.stores.sqlite.migrations import altered, differences, migrate
@@ -35,6 +36,7 @@ class Database:
     writer: Writer
     _reader: sqlite3.Connection
     _long_reader: aiosqlite.Connection
+    _inode: tuple[int, int]
 
     def one(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         """Return the first row or None, read in the event loop's thread: for look-ups by key (5 to 10 µs)."""
@@ -49,6 +51,20 @@ class Database:
             return list(await self._long_reader.execute_fetchall(sql, parameters))
         except sqlite3.Error as error:
             raise StoreUnavailable from error
+
+    def ping(self) -> None:
+        """Read one row, and look whether the file is still the one at its path; else raise ``StoreUnavailable``.
+
+        What goes into a file that was deleted or replaced is acknowledged, and ends with the process.
+        """
+        self.one("SELECT 1 FROM migrations")
+        try:
+            is_there = _inode(self.path) == self._inode
+        except OSError:
+            is_there = False
+        if not is_there:
+            structlog.get_logger().error("store.file_gone", where=self.path.name)
+            raise StoreUnavailable
 
     async def check(self) -> list[str]:
         """Return what is wrong with the file, in sentences."""
@@ -108,6 +124,7 @@ async def open_database(
     path = folder / f"{schema}.db"
     try:
         _create(path)
+        inode = _inode(path)  # first: if it is exchanged while we open it, that is noticed
         connection = _prepare(path, schema, busy_timeout)
         reader = _connect(path, "ro")
         reader.execute(f"PRAGMA busy_timeout = {int(LOOP_PATIENCE * 1000)}")
@@ -119,7 +136,7 @@ async def open_database(
         raise DataFolderError(f"{path} cannot be opened: {error}.") from error
     writer = Writer(connection, busy_timeout, settled)
     try:
-        yield Database(path, schema, writer, reader, long_reader)
+        yield Database(path, schema, writer, reader, long_reader, inode)
     finally:
         # Shielded: a cancelled shutdown must still write what was accepted, and aiosqlite's thread must end.
         await asyncio.shield(_close(writer, reader, long_reader))
@@ -137,6 +154,11 @@ def _create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, MODE))
     except FileExistsError:
         return
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

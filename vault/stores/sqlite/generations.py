@@ -23,7 +23,10 @@ _BYTES = 2 * SLOTS * _COUNTER_BYTES
 
 
 class Generations:
-    """The counters of one session file, shared by all processes that have it open through the vault."""
+    """The counters of one session file, shared by all processes that have it open through the vault.
+
+    Opening them raises ``OSError``, also where the disk has no room for them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -85,7 +88,12 @@ def _join(path: Path) -> int:
             pass  # others are at work: their counters go on
         else:
             os.truncate(descriptor, 0)  # nobody is: begin anew, whatever a killed process left
-            os.truncate(descriptor, _BYTES)
+            try:
+                os.posix_fallocate(descriptor, 0, _BYTES)  # a page without room on the disk is a SIGBUS later
+            except OSError:
+                path.unlink()  # whoever waits for the lock begins anew
+                os.close(descriptor)
+                raise
         fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for one who is just coming or going
         if os.fstat(descriptor).st_nlink:
             return descriptor

@@ -177,7 +177,8 @@ class SqliteProfiles(SqliteAnswers):
     async def orphan_tags(self, limit: int) -> list[str]:
         """Read along the index on token."""
         rows = await self._database.all(
-            "SELECT DISTINCT token FROM tags WHERE token NOT IN (SELECT token FROM profiles) LIMIT ?", (limit,)
+            "SELECT DISTINCT token FROM tags WHERE token NOT IN (SELECT token FROM profiles) LIMIT ?",
+            (limit,),
         )
         return [token for (token,) in rows]
 

@@ -14,6 +14,7 @@ class AuditHeaders(Schema):
         data_key="Vault-Purpose",
         validate=validate.Length(1, 128),
         metadata={
+            "pattern": "^[ -~]+$",
             "description": "Why, in a few words without personal data; recorded, and shown to the person.",
             "example": "ticket 4711",
         },

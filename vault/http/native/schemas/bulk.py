@@ -12,7 +12,11 @@ class NewUnlock(Schema):
     reason = fields.String(
         required=True,
         validate=validate.Length(1, 128),
-        metadata={"description": "Recorded with each profile that is opened.", "example": "monthly invoices"},
+        metadata={
+            "pattern": "^[ -~]+$",
+            "description": "Recorded with each profile that is opened.",
+            "example": "monthly invoices",
+        },
     )
 
 

@@ -22,11 +22,17 @@ from vault.http.native.fields import (
     token_field,
 )
 
+#: Any object; what finds it has to be text or a whole number.
+PROFILE_FORM = {
+    "example": PROFILE_EXAMPLE,
+    "properties": {name: {"type": ["string", "integer", "null"]} for name in ("login", "email", "phone", "custom")},
+}
+
 
 class NewProfile(Schema):
     """A profile to keep. login, email, phone and custom are indexed and unique."""
 
-    profile = JsonObject(required=True, metadata={"example": PROFILE_EXAMPLE})
+    profile = JsonObject(required=True, metadata=PROFILE_FORM)
     expires_in = Seconds(
         metadata={"description": "Seconds until the person is erased by itself.", "example": 31536000}
     )
@@ -35,7 +41,7 @@ class NewProfile(Schema):
 class Replacement(Schema):
     """A profile in place of all of the old. When the person is erased by itself stays as it was."""
 
-    profile = JsonObject(required=True, metadata={"example": PROFILE_EXAMPLE})
+    profile = JsonObject(required=True, metadata=PROFILE_FORM)
 
 
 class NewProfiles(Schema):
@@ -159,7 +165,7 @@ class ErasureReceipt(Schema):
     erased_at = time_field(required=True)
     tenant = fields.String(required=True, metadata={"example": "default"})
     signer = fields.Nested(Signer, required=True)
-    signature = fields.String(required=True, metadata={"description": "Base64 of 64 bytes."})
+    signature = fields.String(required=True, metadata={"description": "Base64 of 64 bytes.", "example": "wLrm6lOsaOk5…"})
 
 
 class FoundToken(Schema):

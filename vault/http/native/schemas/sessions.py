@@ -7,6 +7,7 @@ from vault.http.native.fields import (
     HANDLE_EXAMPLE,
     SESSION_ID_EXAMPLE,
     TOKEN_EXAMPLE,
+    TOKEN_FORM,
     JsonObject,
     Seconds,
     TrueOrFalse,
@@ -32,7 +33,7 @@ class SessionIdHeader(Schema):
 class NewSession(Schema):
     """A session to open. Without a user token it is anonymous; after login, open another."""
 
-    user_token = UserToken(metadata={"format": "uuid", "example": TOKEN_EXAMPLE})
+    user_token = UserToken(metadata=TOKEN_FORM)
     claims = JsonObject(metadata={"example": CLAIMS_EXAMPLE})
     expires_in = Seconds(metadata={"description": "Absolute lifetime in seconds.", "example": 3600})
     idle_timeout = Seconds(

@@ -1,0 +1,209 @@
+"""What attackers get, as SECURITY.md has it, where no other test shows it. Who has an access key: test_threats_access."""
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.clock import FakeClock
+from tests.restoring import must
+from tests.security.stage import (
+    API,
+    Client,
+    a_person,
+    a_session,
+    all_bytes,
+    ask,
+    bearer,
+    query,
+)
+from vault import audit_desk, wiring
+from vault.config import Config
+from vault.crypto import receipt, signed
+from vault.crypto.chain import Chain, link
+from vault.crypto.keyring import new_keyring
+from vault.crypto.sealer import Sealer
+from vault.installation import Vault
+from vault.ledger import read_ledger
+from vault.progress import Silent
+from vault.tokens import new_session_id
+
+KeyFor = Callable[..., Awaitable[str]]
+
+
+def rewrite(data: Path, sql: str, *parameters: object, database: str) -> int:
+    """Write to a file as an attacker would; return how many rows that changed."""
+    with closing(sqlite3.connect(data / f"{database}.db")) as connection, connection:
+        return connection.execute(sql, parameters).rowcount
+
+
+# --- a stolen database ----------------------------------------------------------------------------------------
+
+
+async def test_a_stolen_database_tells_who_was_opened_when_by_which_key_and_why(
+    vault: Vault, data: Path, anonymous: Client, key_for: KeyFor, clock: FakeClock
+) -> None:
+    """The trail names people by their user token alone; the purpose is there as it was written."""
+    person = await a_person(vault, email="ada@example.org")
+    key = await key_for("profiles:read")
+    purpose = {"Vault-Purpose": "ticket 4711"}
+    await ask(anonymous, "GET", f"{API}/profiles/{person}", **bearer(key), **purpose)
+
+    told = query(
+        data, "SELECT actor, at, user_token, purpose FROM audit_events WHERE action = 'profile.revealed'",
+        database="vault",
+    )  # fmt: skip
+
+    assert told == [(key.split("_")[1], clock.now(), person, "ticket 4711")]
+    assert b"ada@example.org" not in all_bytes(data)
+
+
+async def test_a_stolen_index_key_confirms_guesses(vault: Vault, data: Path) -> None:
+    """With the database it tells whether a guessed e-mail is there, and whose token it has; without it nobody can."""
+    person = await a_person(vault, email="ada@example.org")
+    index = wiring.keyring_of(data, Config()).read().active("index")
+
+    def guess(email: str, secret: bytes) -> list[Any]:
+        parts = (b"default", b"email", (1).to_bytes(4), index.version.to_bytes(4), email.encode())
+        joined = b"".join(len(part).to_bytes(4) + part for part in parts)
+        tag = hashlib.blake2b(joined, digest_size=32, key=secret, person=b"tokenvault.idx.1").digest()
+        return query(data, "SELECT token FROM tags WHERE digest = ?", tag, database="vault")
+
+    assert guess("ada@example.org", index.secret) == [(person,)]
+    assert guess("bea@example.org", index.secret) == []
+    assert guess("ada@example.org", bytes(32)) == []
+
+
+# --- a writer of the databases --------------------------------------------------------------------------------
+
+
+async def test_who_writes_to_sessions_db_is_anybody_at_the_backends(vault: Vault, data: Path) -> None:
+    """A digest of an id of one's own, in a row of somebody else's, is that session; and its person can be exchanged."""
+    victim, other = await a_person(vault), await a_person(vault)
+    opened = await a_session(vault, victim, claims={"role": "admin"})
+    own = new_session_id()
+
+    def overwrite(column: str, value: object) -> None:
+        sql = f"UPDATE sessions SET {column} = ? WHERE handle = ?"  # noqa: S608 - our columns
+        assert rewrite(data, sql, value, opened.view.handle, database="sessions") == 1
+
+    overwrite("digest", hashlib.sha256(own.encode()).digest())
+    found = await vault.sessions.current(own)
+    assert (found.user_token, b"admin" in bytes(found.claims)) == (victim, True)
+
+    overwrite("user_token", other)
+    overwrite("digest", hashlib.sha256((own := new_session_id()).encode()).digest())
+    assert (await vault.sessions.current(own)).user_token == other
+
+
+async def test_an_older_box_of_the_same_profile_is_served(vault: Vault, data: Path) -> None:
+    """Rollback is not noticed: who writes to vault.db puts a profile back as it was, if they kept the box."""
+    person = await a_person(vault, city="London")
+    ((box,),) = query(data, "SELECT box FROM profiles WHERE token = ?", person, database="vault")
+    await vault.profiles.change(person, lambda content: {**content, "city": "Paris"}, None)
+
+    rewrite(data, "UPDATE profiles SET box = ? WHERE token = ?", box, person, database="vault")
+
+    assert "London" in str((await vault.profiles.get(person)).content)
+
+
+async def test_who_writes_to_the_databases_without_a_key_reads_no_profile_there(
+    vault: Vault, data: Path
+) -> None:
+    """Whatever is exchanged between rows, the content of one is never shown as another's."""
+    ada, bea = await a_person(vault, city="London"), await a_person(vault, city="Paris")
+    ((box,),) = query(data, "SELECT box FROM profiles WHERE token = ?", bea, database="vault")
+
+    rewrite(data, "UPDATE profiles SET box = ? WHERE token = ?", box, ada, database="vault")
+
+    told = await asyncio.gather(vault.profiles.get(ada), return_exceptions=True)
+    assert [getattr(error, "code", None) for error in told] == ["box_wrong_key"]
+
+
+# --- the network ----------------------------------------------------------------------------------------------
+
+
+def test_nobody_but_this_machine_is_listened_to_by_default() -> None:
+    """Without TLS the port is for this machine alone, until somebody sets another address."""
+    server = Config().server
+    assert (server.host, server.tls_certificate) == ("127.0.0.1", "")
+
+
+# --- a stolen keyring, audit or signing key -------------------------------------------------------------------
+
+
+async def test_a_stolen_audit_key_forges_events_behind_the_last_kept_checkpoint_alone(
+    vault: Vault, data: Path
+) -> None:
+    """With the database it gives the last event another author unseen, and not one that a checkpoint has signed."""
+    for _ in range(2):
+        await a_person(vault)
+    forge_last_event(data)
+    assert (await audit_desk.verify(Config(), data, Silent())).count == 0
+
+    await vault.audit.checkpoint()
+    await vault.audit.anchor()
+    rewrite(data, "DELETE FROM audit_checkpoints", database="vault")
+    forge_last_event(data)
+    assert (await audit_desk.verify(Config(), data, Silent())).count > 0
+
+
+def forge_last_event(data: Path) -> None:
+    """Let the last event say something else, with link, MAC and end made by the real key."""
+    chain = Chain(wiring.keyring_of(data, Config()).read(), wiring.DEFAULT_TENANT)
+    said = "at, tenant, actor, action, outcome, user_token, request_id, purpose, revealed_version"
+    last = f"SELECT sequence, details_digest, {said} FROM audit_events ORDER BY sequence DESC LIMIT 1"  # noqa: S608 - our columns
+    ((sequence, digest, *words),) = query(data, last, database="vault")
+    ((before,),) = query(
+        data, "SELECT link FROM audit_events WHERE sequence = ?", sequence - 1, database="vault"
+    )
+    words[2] = f"another than {words[2]}"
+    new = link(before, [sequence, *words], digest)
+    change = "UPDATE audit_events SET actor = ?, link = ?, mac = ? WHERE sequence = ?"
+    rewrite(data, change, words[2], new, chain.mac(new).digest, sequence, database="vault")
+    ended = chain.end(sequence, new).digest
+    rewrite(data, "UPDATE audit_end SET link = ?, mac = ?", new, ended, database="vault")
+
+
+async def test_a_stolen_signing_key_signs_erasures_that_a_restore_obeys(vault: Vault, data: Path) -> None:
+    """A receipt that nobody was given holds; no other key's does."""
+    person = await a_person(vault)
+    stolen = wiring.keyring_of(data, Config()).read().active("signing")
+    known = {signed.public_key(stolen)}
+
+    forged = receipt.issue(stolen, person, 0, wiring.DEFAULT_TENANT)
+    others = receipt.issue(new_keyring(0).active("signing"), person, 0, wiring.DEFAULT_TENANT)
+
+    assert len(read_ledger(forged.encode(), known, "the ledger").receipts) == 1
+    assert read_ledger(others.encode(), known, "the ledger").receipts == {}
+
+
+# --- an operator ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_done_at_the_command_line_is_on_record(tmp_path: Path) -> None:
+    """As the operator's, whoever that is: names of people on the machine are not in the trail."""
+    must("init", "--data", tmp_path / "data")
+    must("access", "create", "--name", "web", "--scopes", "sessions:read", "--data", tmp_path / "data")
+
+    told = query(
+        tmp_path / "data", "SELECT actor, action FROM audit_events ORDER BY sequence DESC LIMIT 1",
+        database="vault",
+    )  # fmt: skip
+
+    assert told == [("operator", "access.created")]
+
+
+async def test_who_has_the_unlock_key_and_the_files_opens_everything(vault: Vault, data: Path) -> None:
+    """Without the vault, a service or an access key, and without an event: copies are not watched."""
+    person = await a_person(vault, city="London")
+    before = query(data, "SELECT count(*) FROM audit_events", database="vault")
+
+    ((box,),) = query(data, "SELECT box FROM profiles WHERE token = ?", person, database="vault")
+    keyring = wiring.keyring_of(data, Config()).read()
+
+    assert b"London" in Sealer(keyring, wiring.DEFAULT_TENANT).open("profile", person, box)
+    assert query(data, "SELECT count(*) FROM audit_events", database="vault") == before
