@@ -75,10 +75,10 @@ class Housekeeping:
             await self._lease(0)
         if swept:
             structlog.get_logger().info("housekeeping.swept", count=swept)
-        self.census = await self._count()
-        await self._stores.housekeeping.shred()
         for chore in self._chores:
             await chore()
+        self.census = await self._count()
+        await self._stores.housekeeping.shred()  # the last, so that nothing is written behind it
         return swept
 
     async def _lease(self, milliseconds: int) -> bool:

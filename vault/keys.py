@@ -82,20 +82,26 @@ async def _lost_index(stores: Stores, keyring: Keyring) -> list[str]:
     A database from before the rotation has them all there, and knows nothing of the rotation: the version is not
     closed in it, and the journal has nothing unfinished.
     """
-    disabled = {key.version for key in keyring.of_line("index") if key.state is KeyState.DISABLED}
-    stale = disabled & (await stores.keys.versions_in_use())["index"]
+    gone = {key.version for key in keyring.of_line("index") if not key.state.opens}
+    stale = gone & (await stores.keys.versions_in_use())["index"]
     stale -= {version for line, version in await stores.keys.closed() if line == "index"}
     if not stale or any(
         e.line == "index" and e.finished_at is None for e in await stores.rotations.journal(100)
     ):
         return []  # and no walk over all tags
     tags = Counter(await stores.profiles.tag_census())
-    return [
-        f"The index tags of this database are under version {version}, which is disabled: nobody would be found, and "
-        f"duplicates would come in. Do: tokenvault keys enable index {version}; tokenvault keys rotate --line index"
-        for version in sorted(stale)
-        if tags[version] > tags[keyring.active("index").version]
-    ]
+    trouble = []
+    for version in sorted(stale):
+        if tags[version] > tags[keyring.active("index").version]:
+            key = keyring.get("index", version)
+            state = key.state if key else KeyState.DESTROYED
+            # Tags are made from the profiles, so the key of the old ones is not needed for a rotation.
+            enable = f"tokenvault keys enable index {version}; " if state is KeyState.DISABLED else ""
+            trouble.append(
+                f"The index tags of this database are under version {version}, which is {state}: nobody would be "
+                f"found, and duplicates would come in. Do: {enable}tokenvault keys rotate --line index"
+            )
+    return trouble
 
 
 async def _openable_rows(stores: Stores, line: str, version: int) -> int:

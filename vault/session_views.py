@@ -106,6 +106,12 @@ class SessionViews:
                 raise
             return self._view(row, msgspec.Raw(b"null"), 0)
 
+    def prove(self, row: SessionRow) -> None:
+        """Raise as ``claims`` if the row is not as it was sealed; one whose view is kept was looked at before."""
+        kept = self._kept.get(row.handle)
+        if kept is None or kept[0] is not row:
+            self.claims(row)
+
     def forget(self, row: SessionRow) -> None:
         """Let go of a session that has ended, and of its claims."""
         self._kept.pop(row.handle, None)

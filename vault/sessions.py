@@ -143,6 +143,7 @@ class Sessions:
         row = await self._living_session(session_id, now)
         # A last_seen in the future (the clock stepped back) is corrected at once.
         if not 0 <= now - row.last_seen_at < min(TOUCH_STEP, row.idle_timeout // 10):
+            self._views.prove(row)  # first: a touch would set right what somebody has put off
             row = await self._touch(row, now)
         return self._views.of(row, now)
 
@@ -179,9 +180,8 @@ class Sessions:
         for _ in range(TRIES):
             now = self._clock.now()
             old = await self._living_session(session_id, now)
-            plaintext = self._views.claims(old)  # opened in any case: an altered row is not carried on
-            if claims is not None:
-                plaintext = msgspec.json.encode(claims)
+            kept = self._views.claims(old)  # opened in any case: an altered row is not carried on
+            plaintext = kept if claims is None else msgspec.json.encode(claims)
             async with self._refusals_told(old.user_token):
                 person = await self._check_for(old, claims or {})
             new_id = new_session_id()

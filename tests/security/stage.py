@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -17,6 +18,7 @@ from vault import wiring
 from vault.clock import Clock
 from vault.config import Config
 from vault.errors import StoreUnavailable
+from vault.http.native.audit import NDJSON
 from vault.installation import Vault
 from vault.key_watch import KeyWatch
 from vault.session_views import OpenedSession
@@ -54,7 +56,11 @@ async def ask(
         headers["Session-Id"] = session_id
     async with client.request(method, path, json=body, headers=headers) as response:
         text = await response.text()
-        parsed = await response.json(content_type=None) if "json" in response.content_type else None
+        parsed = None
+        if response.content_type == NDJSON:
+            parsed = [json.loads(line) for line in text.splitlines()]
+        elif "json" in response.content_type:
+            parsed = await response.json(content_type=None)
         return Answer(response.status, parsed, response.headers, text)
 
 

@@ -64,7 +64,8 @@ async def test_t26_no_url_takes_or_shows_a_session_id(client: Client, vault: Vau
 
 
 async def test_t26_the_published_description_has_the_id_in_a_header_only(client: Client) -> None:
-    """Path and query parameters of the whole API are user tokens, handles, field names: never an id or a key."""
+    """Path and query parameters of the whole API are user tokens, handles, field names, and which part of the trail is
+    wanted: by whom (an access key's public id), what, from where, how many. Never a session's id or a key."""
     document = (await ask(client, "GET", "/openapi.json")).body
     parameters = {
         (parameter["in"], parameter["name"])
@@ -79,6 +80,10 @@ async def test_t26_the_published_description_has_the_id_in_a_header_only(client:
         "handle",
         "keep",
         "fields",
+        "actor",
+        "action",
+        "after",
+        "limit",
     }
     assert ("header", "Session-Id") in parameters
 

@@ -1,4 +1,4 @@
-"""What attackers get, as SECURITY.md has it, where no other test shows it. Who has an access key: test_threats_access."""
+"""What attackers get, as SECURITY.md has it, where no other test shows it. Access keys have a file of their own."""
 
 import asyncio
 import hashlib
@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.clock import FakeClock
 from tests.restoring import must
@@ -21,13 +23,16 @@ from tests.security.stage import (
     query,
 )
 from vault import audit_desk, wiring
+from vault.access import VERDICT_LIFETIME
 from vault.config import Config
 from vault.crypto import receipt, signed
 from vault.crypto.chain import Chain, link
 from vault.crypto.keyring import new_keyring
 from vault.crypto.sealer import Sealer
+from vault.errors import SessionNotFound
 from vault.installation import Vault
 from vault.ledger import read_ledger
+from vault.ports import Wanted
 from vault.progress import Silent
 from vault.tokens import new_session_id
 
@@ -80,23 +85,46 @@ async def test_a_stolen_index_key_confirms_guesses(vault: Vault, data: Path) -> 
 # --- a writer of the databases --------------------------------------------------------------------------------
 
 
-async def test_who_writes_to_sessions_db_is_anybody_at_the_backends(vault: Vault, data: Path) -> None:
-    """A digest of an id of one's own, in a row of somebody else's, is that session; and its person can be exchanged."""
-    victim, other = await a_person(vault), await a_person(vault)
-    opened = await a_session(vault, victim, claims={"role": "admin"})
+async def test_an_id_of_ones_own_in_anothers_session_opens_nothing(vault: Vault, data: Path) -> None:
+    """Who writes to sessions.db takes no session over: what a row says of id and person is in its box as well."""
+    opened = await a_session(vault, await a_person(vault), claims={"role": "admin"})
     own = new_session_id()
+    sql = "UPDATE sessions SET digest = ? WHERE handle = ?"
+    digest = hashlib.sha256(own.encode()).digest()
+    assert rewrite(data, sql, digest, opened.view.handle, database="sessions") == 1
 
-    def overwrite(column: str, value: object) -> None:
-        sql = f"UPDATE sessions SET {column} = ? WHERE handle = ?"  # noqa: S608 - our columns
-        assert rewrite(data, sql, value, opened.view.handle, database="sessions") == 1
+    with pytest.raises(SessionNotFound):
+        await vault.sessions.current(own)
 
-    overwrite("digest", hashlib.sha256(own.encode()).digest())
-    found = await vault.sessions.current(own)
-    assert (found.user_token, b"admin" in bytes(found.claims)) == (victim, True)
 
-    overwrite("user_token", other)
-    overwrite("digest", hashlib.sha256((own := new_session_id()).encode()).digest())
-    assert (await vault.sessions.current(own)).user_token == other
+async def test_a_row_of_an_ended_session_that_is_put_back_lives_again(vault: Vault, data: Path) -> None:
+    """Rollback is not noticed: until its absolute end, for whoever kept the row and the id."""
+    opened = await a_session(vault)
+    (row,) = query(data, "SELECT * FROM sessions")
+    await vault.sessions.end_handle(opened.view.handle)
+
+    marks = ", ".join("?" * len(row))
+    rewrite(data, f"INSERT INTO sessions VALUES ({marks})", *row, database="sessions")  # noqa: S608 - our table
+
+    assert (await vault.sessions.current(opened.session_id)).handle == opened.view.handle
+
+
+async def test_a_row_of_a_revoked_access_key_that_is_put_back_opens_again(
+    vault: Vault, data: Path, clock: FakeClock
+) -> None:
+    """Rollback once more: whoever kept the row and the key is let in as before; the trail has the revocation."""
+    key, made = await vault.access.create("web", {"sessions:read"})
+    (row,) = query(data, "SELECT * FROM access_keys WHERE id = ?", made.id, database="vault")
+    await vault.access.revoke(made.id)
+
+    marks = ", ".join("?" * len(row))
+    rewrite(data, f"REPLACE INTO access_keys VALUES ({marks})", *row, database="vault")  # noqa: S608 - our table
+    clock.advance(VERDICT_LIFETIME / 1000)
+
+    assert (await vault.access.authenticate(key)).key_id == made.id
+    assert [event.outcome for event in await vault.audit.events(Wanted(action="access.revoked"), 0, 9)] == [
+        "ok"
+    ]
 
 
 async def test_an_older_box_of_the_same_profile_is_served(vault: Vault, data: Path) -> None:

@@ -1,6 +1,9 @@
 """What the holder of a stolen access key gets, as SECURITY.md has it, where no other test shows it."""
 
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from tests.security.stage import API, Answer, Client, a_person, ask, bearer
@@ -61,7 +64,7 @@ async def test_who_may_find_people_learns_that_somebody_is_there(
 async def test_who_may_write_profiles_can_test_guesses_and_read_none(
     vault: Vault, anonymous: Client, key_for: KeyFor
 ) -> None:
-    """A guess that holds is told from one that does not, which leaves no event; and an e-mail that is taken from a free one."""
+    """A guess that holds is told from one that does not, which leaves no event; so is an e-mail that is taken."""
     person = await a_person(vault, email="ada@example.org", city="London")
     writer = with_key(anonymous, await key_for("profiles:write"))
     patch = {"Content-Type": "application/json-patch+json"}
@@ -124,6 +127,21 @@ async def test_a_key_that_reads_profiles_finds_nobody_without_a_token(
     assert (await thief("POST", "/profiles/bulk/unlock", {"reason": "none"})).status == 403
     assert (await thief("POST", "/profiles/lookup", {"email": "person0@example.org"})).status == 403
     assert [(await thief("GET", f"/profiles/{person}")).status for person in people] == [200, 429]
+
+
+async def test_a_budget_is_a_count_in_the_open(
+    vault: Vault, data: Path, anonymous: Client, key_for: KeyFor
+) -> None:
+    """Who writes to vault.db as well gives a key its budget back; what was opened stays in the trail."""
+    person = await a_person(vault)
+    thief = with_key(anonymous, await key_for("profiles:read", rails=rails(reveals_per_day=1)))
+    assert [(await thief("GET", f"/profiles/{person}")).status for _ in range(2)] == [200, 429]
+
+    with closing(sqlite3.connect(data / "vault.db")) as connection, connection:
+        connection.execute("DELETE FROM reveals")
+
+    assert (await thief("GET", f"/profiles/{person}")).status == 200
+    assert len(await outcomes(vault, "profile.revealed")) == 2
 
 
 def test_no_call_makes_access_keys_or_moves_keys() -> None:

@@ -21,7 +21,7 @@ from tests.stores.rows import (
 )
 from vault.errors import BudgetSpent, Duplicate, KeyringError, StaleKeys, VaultError
 from vault.ports import Entry, Stores, Wanted
-from vault.records import AccessKeyRow, Allowance, Checkpoint, End, Event, HoneyToken, Linked, UnlockRow
+from vault.records import Allowance, Checkpoint, End, Event, HoneyToken, Linked, UnlockRow
 
 OTHER = "5e1f7d0a-33aa-4b6a-9c51-0f6c1d2e3f40"
 KEY = "0123456789abcdef"
@@ -251,6 +251,9 @@ REFUSED = {
     ),
     "no such honey token": Refused(lambda s, e: s.alarms.remove(KEY, e)),
     "a change of nobody's access key": Refused(lambda s, e: s.access.swap(AKEY, an_access_key(id=KEY), e)),
+    "a change of an access key that came too late": Refused(
+        lambda s, e: s.access.swap(an_access_key(id=KEY), AKEY, e), first=lambda s: s.access.insert(AKEY)
+    ),
     "more than an access key may open": Refused(
         lambda s, e: s.audit.append(e, Allowance(KEY, 1, 0, None, NOW)), BudgetSpent
     ),
@@ -576,9 +579,3 @@ async def test_details_go_with_their_person(stores: Stores) -> None:
     assert await stores.audit.events(Wanted(), 0, 9) == events
     await stores.profiles.delete(PERSON)  # absent is fine
     assert await there() == ["2", "3"]
-
-
-def test_the_rows_of_these_tests_are_what_they_say() -> None:
-    """An access key that revocation and suspension find alive."""
-    assert isinstance(AKEY, AccessKeyRow)
-    assert AKEY.is_alive(NOW)

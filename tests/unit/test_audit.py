@@ -79,7 +79,7 @@ class Stage:
             text = await response.read()
             assert response.status == status, text
             self.request_ids.append(response.headers["X-Request-Id"])
-            return json.loads(text) if text and response.content_type.endswith("json") else None
+            return json.loads(text) if text and response.content_type.endswith("/json") else None
 
     async def session(self) -> None:
         """Open a session for Ada."""
@@ -229,14 +229,13 @@ async def test_each_act_says_who_what_when_and_why(stage: Stage, clock: FakeCloc
     And nothing that a profile holds is in any of them: neither in the rows nor in the details.
     """
     vault = stage.vault
-    key_id = (await vault.access.list())[-1].id
+    key_id = (await vault.access.list()).keys[-1].id
     wrong = {}
     for sentence, (do, expected) in ACTS.items():
         clock.advance(1)
         before = await last(vault)
-        handle = stage.sessions[-1]["handle"] if stage.sessions else ""
         await do(stage)
-        handle = stage.sessions[-1]["handle"] if stage.sessions else handle
+        handle = stage.handle if stage.sessions else ""
         told = [
             (event.action, event.user_token, await vault.audit.details(event), event.outcome, event.purpose,
              event.revealed_version) for event in await events(vault, before)
@@ -249,8 +248,7 @@ async def test_each_act_says_who_what_when_and_why(stage: Stage, clock: FakeCloc
             said = event.actor, event.at, event.tenant
             if said != (key_id, clock.now(), "default") or event.request_id not in stage.request_ids[-2:]:
                 wrong[f"{sentence}: who and when"] = said
-        if told != [(*rest[:2], None if one.of == "bea" and one.action == "profile.erased" else rest[2], *rest[3:])
-                    for one, rest in zip(expected, wanted, strict=True)]:  # fmt: skip
+        if told != wanted:
             wrong[sentence] = told, wanted
     assert wrong == {}
     everything = "".join(f"{row}" for row in select(data / "vault.db", "SELECT * FROM audit_events"))
@@ -305,7 +303,7 @@ async def test_each_of_many_callers_at_once_signs_for_their_own(
 ) -> None:
     """What runs in one transaction for many is written by one task, and yet by each caller's name and purpose."""
     keys = [await key_for("admin") for _ in range(3)]
-    ids = [row.id for row in await vault.access.list()][-3:]
+    ids = [one.id for one in (await vault.access.list()).keys][-3:]
     before = await last(vault)
     async with TestClient(TestServer(make_app(vault))) as client:
 
@@ -383,9 +381,9 @@ async def test_the_person_sees_who_opened_the_profile_and_why(strict: Stage, clo
 
     common = {"by": "support"}
     assert told["openings"] == [
-        {**common, "at": "2027-01-15T08:00:00Z", "action": "profile.revealed", "purpose": "ticket 4711",
+        {**common, "at": "2027-01-15T08:00:00.000Z", "action": "profile.revealed", "purpose": "ticket 4711",
          "fields": ["email"]},
-        {**common, "at": "2027-01-15T08:01:00Z", "action": "profile.exported", "purpose": "Art. 15", "fields": None},
+        {**common, "at": "2027-01-15T08:01:00.000Z", "action": "profile.exported", "purpose": "Art. 15", "fields": None},
     ]  # fmt: skip
 
 

@@ -94,7 +94,8 @@ async def _in_quarantine(data: Path, clock: FakeClock) -> str:
         await operator.sweep.verify(2)
         events = select(data / "vault.db", "SELECT sequence FROM audit_details WHERE key_version = 1")
         assert {note.name for note in await operator.quarantine.list()} == {
-            f"profiles/{token}", *(f"audit_details/{sequence}" for (sequence,) in events)
+            f"profiles/{token}", *(f"audit_details/{sequence}" for (sequence,) in events),
+            *(f"access_keys/{key_id}" for (key_id,) in select(data / "vault.db", "SELECT id FROM access_keys")),
         }  # fmt: skip
         await operator.rotations.rotate("index")
         await operator.rotations.enable("data", 1)
@@ -110,7 +111,7 @@ async def test_who_comes_back_from_quarantine_is_found_again(data: Path, clock: 
         async with desk(data, clock) as operator:
             assert await operator.quarantine.retry(f"profiles/{token}") is None
             for note in await operator.quarantine.list():
-                assert note.name.startswith("audit_details/")
+                assert note.name.startswith(("audit_details/", "access_keys/"))
                 assert await operator.quarantine.retry(note.name) is None
             assert await operator.quarantine.list() == []
         assert await serving.vault.profiles.lookup("email", "ada@example.org") == token

@@ -165,7 +165,9 @@ class ErasureReceipt(Schema):
     erased_at = time_field(required=True)
     tenant = fields.String(required=True, metadata={"example": "default"})
     signer = fields.Nested(Signer, required=True)
-    signature = fields.String(required=True, metadata={"description": "Base64 of 64 bytes.", "example": "wLrm6lOsaOk5…"})
+    signature = fields.String(
+        required=True, metadata={"description": "Base64 of 64 bytes.", "example": "wLrm6lOsaOk5…"}
+    )
 
 
 class FoundToken(Schema):
