@@ -80,9 +80,10 @@ def _contents(vault: sqlite3.Connection, sealer: Sealer, book: Book) -> Mapping[
 
 def _claims(sessions: sqlite3.Connection, sealer: Sealer, book: Book) -> Mapping[bytes, Any]:
     rows = sessions.execute("SELECT digest, handle, box, key_version FROM sessions").fetchall()
-    return {
+    contents = {
         digest: _open(sealer, "session", handle, box, version, book) for digest, handle, box, version in rows
     }
+    return {digest: content and content["claims"] for digest, content in contents.items()}
 
 
 def _open(sealer: Sealer, purpose: str, name: str, box: bytes, version: int, book: Book) -> Any:

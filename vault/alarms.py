@@ -18,6 +18,7 @@ from vault.crypto.keyring import Keyring
 from vault.errors import AccessKeyNotFound, BoxError, ProfileNotFound, StoreUnavailable
 from vault.ports import AlarmStore, Wanted
 from vault.records import HoneyToken
+from vault.tokens import is_user_token
 from vault.webhook import Webhook
 
 FORMAT = "tokenvault-alarm/1"
@@ -54,7 +55,12 @@ class Alarms:
         self.undelivered = 0
 
     async def plant(self, token: str, *, suspends: bool) -> HoneyToken:
-        """Make a honey token of a profile. With ``suspends`` whoever opens it loses the access key."""
+        """Make a honey token of a profile. With ``suspends`` whoever opens it loses the access key.
+
+        Raises ``ProfileNotFound`` for what is no user token: it would be kept in the trail, in the clear.
+        """
+        if not is_user_token(token):
+            raise ProfileNotFound
         honey = HoneyToken(token, suspends, self._clock.now())
         await self._store.plant(honey, [self._audit.event("honey.planted", token)])
         return honey

@@ -23,6 +23,12 @@ async def verify(config: Config, folder: Path, progress: Progress, tenant: str =
         return await proof.verify(StatementFile(folder / config.audit.checkpoints).read())
 
 
+async def signers(config: Config, folder: Path, tenant: str = DEFAULT_TENANT) -> set[str]:
+    """Return the public keys (base64) of a vault's signing keys, destroyed ones too. Raises as ``verify``."""
+    async with open_files(config, folder, tenant, SystemClock()) as opened:
+        return await _signers(opened)
+
+
 async def _signers(opened: Opened) -> set[str]:
     """Return the public keys of the signing keys: from the keys themselves, and of destroyed ones as it was noted."""
     signers = {

@@ -21,6 +21,7 @@ from tests.program import Program
 from tests.rotating import keyring_of
 from vault.cli.keys import keys
 from vault.config import load
+from vault.crypto.keyring import LINES
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "key-rotation.md").read_text("utf-8")
@@ -252,7 +253,7 @@ def test_the_status_is_for_people_and_for_programs(house: House) -> None:
     """A row for each line, who has loaded it, and the same as JSON."""
     with beside_a_service(house, "status") as operator:
         shown = operator.types()
-    assert shown.count("1 of 1 processes") == 3
+    assert shown.count("1 of 1 processes") == 4
     assert f"{PEOPLE} profiles, {PEOPLE} sessions" in shown
     assert '"quarantine": 0' in shown
 
@@ -281,13 +282,13 @@ def test_the_routine(house: House) -> None:
         ):  # fmt: skip
             assert step in rotated
         assert "left:" not in rotated
-        for line in ("data", "index", "signing"):
+        for line in LINES:
             assert house.states(line) == ["disabled", "active"]
         house.stand()
         assert re.search(r"run the same command again in (24 h 0|23 h 5\d) min", operator.types())
         house.sql("UPDATE key_versions SET empty_since = empty_since - :day", day=DAY)
         destroyed = operator.types(mark="a day later")
-        for line in ("data", "index", "signing"):
+        for line in LINES:
             assert f"version 1 of line {line} is destroyed: nothing undoes this" in destroyed
             assert house.states(line) == ["destroyed", "active"]
         checked = operator.types()
@@ -308,14 +309,15 @@ def test_the_one_command_of_the_readme(house: House) -> None:
         house.take_in()
         operator = Operator("status", house.folder)
         assert "left:" not in operator.shell(command, 0)
-        for line in ("data", "index", "signing"):
+        for line in LINES:
             assert house.states(line) == ["disabled", "active"]
         house.stand()
 
 
 def test_the_readme_lists_every_script_about_keys() -> None:
     """With the command that is the same, and no other script."""
-    listed = dict(re.findall(r"^\| `scripts/(\w+\.py)` \| `([a-z-]+)` \|", README, re.MULTILINE))
+    section = README.split("## Rotating keys")[1].split("\n## ")[0]
+    listed = dict(re.findall(r"^\| `scripts/(\w+\.py)` \| `([a-z-]+)` \|", section, re.MULTILINE))
     about_keys = {
         path.name for path in (ROOT / "scripts").glob("*.py") if "vault.cli.keys" in path.read_text("utf-8")
     }
@@ -356,7 +358,7 @@ def test_a_stolen_data_key(house: House) -> None:
     """Its rows go at once, the people are listed, every session ends, and it rests before it is destroyed."""
     with beside_a_service(house, "stolen data key") as operator:
         told = operator.types()
-        assert "nothing more is sealed under version 1, by any process" in told
+        assert "nothing more is written under version 1, by any process" in told
         assert f"exposed: {PEOPLE} profiles, {PEOPLE} sessions" in told
         assert "disabled COMPROMISED" in told
         listed = house.folder / "exposed.txt"
@@ -382,7 +384,7 @@ def test_a_stolen_unlock_key(house: House) -> None:
             assert (refused.returncode, "no slot for it" in refused.stderr) == (1, True)
         house.stand()
         operator.types()
-        for line in ("data", "index", "signing"):
+        for line in LINES:
             assert house.states(line) == ["disabled", "active"]
         house.stand(sessions=0)
     with house.serving():

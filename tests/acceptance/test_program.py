@@ -21,7 +21,7 @@ from vault.config import Config
 from vault.crypto import unlock_key
 
 #: What a vault at rest consists of.
-FILES = ("keyring.json", "keyring.json.lock", "sessions.db", "unlock.key", "vault.db")
+FILES = ("erasures.ndjson", "keyring.json", "keyring.json.lock", "sessions.db", "unlock.key", "vault.db")
 
 
 def refusal_to_serve(data: Path) -> str:

@@ -53,7 +53,7 @@ def test_it_ends_with_0_when_asked(number: signal.Signals, program: Program) -> 
     with socket.create_connection((address.hostname, address.port), PATIENCE):
         assert program.stop(number) == 0
     assert sorted(path.name for path in program.data.iterdir()) == [
-        "keyring.json", "keyring.json.lock", "sessions.db", "unlock.key", "vault.db"
+        "erasures.ndjson", "keyring.json", "keyring.json.lock", "sessions.db", "unlock.key", "vault.db"
     ]  # fmt: skip
 
 

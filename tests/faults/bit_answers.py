@@ -224,10 +224,12 @@ ANSWERS = {
     ),
     "vault.tags.version": Column(REFUSED, NONE, "no tag may be under a key that nobody has"),
     "vault.tags.digest": Column(
-        UNKNOWN, SERVED, "DANGEROUS: a look-up by value gives another person's token"
+        UNKNOWN, UNKNOWN, "a look-up by value finds nobody: the profile has to have the value itself"
     ),
     "vault.tags.field": Column(QUIET, QUIET, "which field it was: shown to nobody"),
-    "vault.tags.token": Column(UNKNOWN, SERVED, "DANGEROUS: a look-up by value gives another person's token"),
+    "vault.tags.token": Column(
+        UNKNOWN, UNKNOWN, "a look-up by value finds nobody: the profile has to have the value itself"
+    ),
     "vault.unlocks.digest": Column(
         QUIET, QUIET, "who may open what for a while is believed; made by hand it would be"
     ),
@@ -273,31 +275,39 @@ ANSWERS = {
     "sessions.quarantine.noted_at": Column(
         QUIET, QUIET, "a note; the row it is about is judged by its own box"
     ),
-    "sessions.sessions.digest": Column(
-        UNKNOWN, SERVED, "DANGEROUS: whoever holds one session's id is served another's"
-    ),
+    "sessions.sessions.digest": Column(UNKNOWN, UNKNOWN, "sealed with the claims: the session is unknown"),
     "sessions.sessions.handle": Column(UNREADABLE, UNREADABLE, "claims open under their own handle alone"),
-    "sessions.sessions.user_token": Column(SERVED, SERVED, "DANGEROUS: a session becomes another person's"),
+    "sessions.sessions.user_token": Column(
+        UNKNOWN,
+        SERVED,
+        "sealed: the session is unknown; its handle, without claims, is in the other person's list",
+    ),
     "sessions.sessions.box": Column(
         UNREADABLE,
         UNREADABLE,
-        "claims open under their own handle alone; older claims of the same session would be served (rollback)",
+        "claims open under their own handle alone; older ones under the same digest would be served (rollback)",
     ),
     "sessions.sessions.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
     "sessions.sessions.epoch": Column(QUIET, QUIET, "compared when a session is opened, and never again"),
-    "sessions.sessions.lifetime": Column(
-        QUIET, QUIET, "the length of the next life, when the person proves anew who they are"
-    ),
+    "sessions.sessions.lifetime": Column(UNKNOWN, UNKNOWN, "sealed with the claims: the session is unknown"),
     "sessions.sessions.idle_timeout": Column(
-        SERVED, SERVED, "DANGEROUS: a session stays alive unused for longer"
+        UNKNOWN, UNKNOWN, "sealed with the claims: the session is unknown"
     ),
-    "sessions.sessions.created_at": Column(QUIET, QUIET, "a time that is shown"),
+    "sessions.sessions.created_at": Column(
+        UNKNOWN, UNKNOWN, "sealed with the claims: the session is unknown"
+    ),
     "sessions.sessions.authenticated_at": Column(
-        SERVED, SERVED, "DANGEROUS: a login looks fresher than it is"
+        UNKNOWN, UNKNOWN, "sealed with the claims: the session is unknown"
     ),
     "sessions.sessions.last_seen_at": Column(
         QUIET, SERVED, "a time that is shown; one in the future is corrected at the next use"
     ),
-    "sessions.sessions.expires_at": Column(SERVED, SERVED, "DANGEROUS: a session outlives its absolute end"),
-    "sessions.sessions.idle_expires_at": Column(QUIET, SERVED, "the next use cuts it at the absolute end"),
+    "sessions.sessions.expires_at": Column(
+        SERVED, SERVED, "sealed: the session is unknown; the person's list shows the end that the file says"
+    ),
+    "sessions.sessions.idle_expires_at": Column(
+        UNKNOWN,
+        SERVED,
+        "one later than the last use allows makes the session unknown, one before ends it early",
+    ),
 }

@@ -155,7 +155,8 @@ def alter(folder: Path, name: str, *, swap: bool) -> bool:
     with closing(sqlite3.connect(folder / f"{schema}.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         named = [each for _, each, *_ in connection.execute(f'PRAGMA table_info("{table}")')]
-        by_rowid = "rowid" if table == "access_keys" else "1"  # ids are by chance: the one that was made first
+        # The row that was made first: the ids of access keys are by chance.
+        by_rowid = "rowid" if table == "access_keys" else "1"
         place, order = named.index(column), "created_at" if "created_at" in named else by_rowid
         rows = connection.execute(f'SELECT * FROM "{table}" ORDER BY {order}').fetchall()  # noqa: S608 - names of the schema
         if not rows:

@@ -34,7 +34,16 @@ class Trouble:
 
     def state(self) -> dict[str, list[Any]]:
         """Return all that the calls could change."""
-        tables = ("profiles", "tags", "access_keys", "honey_tokens", "unlocks", "alarms", "audit_details", "reveals")
+        tables = (
+            "profiles",
+            "tags",
+            "access_keys",
+            "honey_tokens",
+            "unlocks",
+            "alarms",
+            "audit_details",
+            "reveals",
+        )
         return {name: select(self.path, f"SELECT * FROM {name}") for name in tables}  # noqa: S608
 
 
@@ -81,7 +90,10 @@ READS_IT = ("GET /audit",)
 BULK: dict[str, Any] = {
     **BODIES,
     "POST /profiles/bulk/unlock": {"reason": "monthly invoices"},
-    "POST /profiles/bulk/read": {"unlock": "tvu_" + "A" * 43, "tokens": ["7c9e6679-7425-4de4-944b-e07fc1f90ae7"]},
+    "POST /profiles/bulk/read": {
+        "unlock": "tvu_" + "A" * 43,
+        "tokens": ["7c9e6679-7425-4de4-944b-e07fc1f90ae7"],
+    },
     "POST /profiles/bulk/list": {"unlock": "tvu_" + "A" * 43},
     "PUT /profiles/{token}": {"profile": {"email": "ada@example.org", "city": "Paris"}},
 }
@@ -155,7 +167,9 @@ async def test_one_who_cannot_be_recorded_is_in_nobody_elses_way(vault: Vault, t
     store = vault.audit._store
 
     opened, renewed = await asyncio.gather(
-        vault.profiles.get(token), store.put_macs([(await _first(vault), b"x" * 32, 1)]), return_exceptions=True
+        vault.profiles.get(token),
+        store.put_macs([(await _first(vault), b"x" * 32, 1)]),
+        return_exceptions=True,
     )
 
     assert isinstance(opened, AuditUnavailable)

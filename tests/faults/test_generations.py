@@ -1,8 +1,12 @@
 """The counters that guard kept rows: shared, lost, left behind."""
 
+import resource
 from pathlib import Path
 
+import pytest
+
 from tests.stores.rows import NOW, a_session
+from vault.errors import DataFolderError, StoreUnavailable
 from vault.stores import open_stores
 from vault.stores.sqlite.generations import Generations
 
@@ -76,3 +80,35 @@ def test_a_row_that_is_being_changed_is_not_kept(tmp_path: Path) -> None:
     counters.settle()
     assert counters.note(digest) == before + 1
     counters.close()
+
+
+async def test_counters_without_room_on_the_disk_refuse_the_start_and_leave_nothing(tmp_path: Path) -> None:
+    """Found when they are made, in a sentence: memory without room behind it would end the process at some count."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(
+            DataFolderError, match=rf"{COUNTERS} cannot be opened: \[Errno 27\] File too large"
+        ):
+            async with open_stores("sqlite:", tmp_path, 5):
+                pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / COUNTERS).exists()
+    async with open_stores("sqlite:", tmp_path, 5) as stores:
+        await stores.housekeeping.ping()
+
+
+@pytest.mark.parametrize("name", ["vault.db", "sessions.db"])
+async def test_a_file_that_was_deleted_or_replaced_is_noticed(name: str, tmp_path: Path) -> None:
+    """Rows can still be read and written, and would be gone at the end: the store says that it is not there."""
+    async with open_stores("sqlite:", tmp_path, 5) as stores:
+        await stores.housekeeping.ping()
+        (tmp_path / name).rename(tmp_path / "aside")
+        with pytest.raises(StoreUnavailable):
+            await stores.housekeeping.ping()
+        (tmp_path / name).write_bytes((tmp_path / "aside").read_bytes())
+        with pytest.raises(StoreUnavailable):
+            await stores.housekeeping.ping()
+        (tmp_path / "aside").rename(tmp_path / name)
+        await stores.housekeeping.ping()

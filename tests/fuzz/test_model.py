@@ -25,10 +25,6 @@ def test_the_vault_does_what_its_model_says(backend: str) -> None:
     assert result.counts["steps"] > 5 * SHORT[backend]
 
 
-@pytest.mark.xfail(
-    reason="vault/access.py keeps a verdict as long as the clock is before its end, however long that is",
-    raises=pytest.fail.Exception,
-)
 async def test_a_revoked_key_is_dead_in_every_process_although_the_clock_was_set_back(
     data: Path, clock: FakeClock
 ) -> None:

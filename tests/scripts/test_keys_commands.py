@@ -33,7 +33,7 @@ from vault.sessions import Wanted
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PEOPLE = 12
 DAY = 86_400_000
-FIRST = ("data", "index", "signing")
+FIRST = ("data", "index", "signing", "audit")
 
 #: Each script, and arguments with which it does its work on the vault of these tests.
 WORKS: dict[str, tuple[str, ...]] = {
@@ -126,6 +126,11 @@ class Desk:
                 found[path.name] = path.read_bytes()
         return found
 
+    def count(self, table: str) -> int:
+        """Return how many rows a table of vault.db holds."""
+        ((rows,),) = self.sql(f"SELECT count(*) FROM {table}")  # noqa: S608 - our own names
+        return int(rows)
+
     def break_a_row(self) -> str:
         """Alter a box; return whose."""
         ((token, box),) = self.sql("SELECT token, box FROM profiles LIMIT 1")
@@ -202,7 +207,7 @@ def test_a_wrong_folder_makes_nothing(desk: Desk, script: str, tmp_path: Path) -
 
 
 USAGE: dict[str, tuple[str, tuple[str, ...]]] = {
-    "a line that there is not": ("new_key", ("--line", "audit")),
+    "a line that there is not": ("new_key", ("--line", "tokens")),
     "a time that there is not": ("rotate_keys", ("--until", "25:00")),
     "a rate below nothing": ("rotate_keys", ("--rate", "-1")),
     "a batch of nothing": ("rotate_keys", ("--batch", "0")),
@@ -272,16 +277,22 @@ def test_the_state_has_the_shape_that_programs_rely_on(desk: Desk) -> None:
     """Lines, versions, rows by store; what was rotated has its journal."""
     told = desk.run("key_status", "--json").told
     assert set(told["lines"]) == set(FIRST)
-    ((one,), (index,), (signing,)) = told["lines"].values()
+    ((one,), (index,), (signing,), (audit,)) = told["lines"].values()
     assert (one["version"], one["state"], len(one["fingerprint"])) == (1, "active", 16)
-    assert one["rows"] == {"profiles": PEOPLE, "profile_answers": 0, "sessions": PEOPLE, "session_answers": 0}
+    assert one["rows"] == {
+        "profiles": PEOPLE, "profile_answers": 0, "sessions": PEOPLE, "session_answers": 0,
+        "audit_details": desk.count("audit_details"), "access_keys": 1,
+    }  # fmt: skip
     assert index["rows"] == {"tags": PEOPLE}
     assert (signing["rows"], len(signing["public_key"])) == ({}, 44)
+    assert audit["rows"] == {"audit_events": desk.count("audit_events")}
     assert (told["quarantine"], told["processes"], told["warnings"], told["journal"]) == (0, [], [], [])
     assert desk.run("rotate_keys", "--line", "data").code == 0
     told = desk.run("key_status", "--json").told
     assert [one["state"] for one in told["lines"]["data"]] == ["disabled", "active"]
-    assert [sum(one["rows"].values()) for one in told["lines"]["data"]] == [0, 2 * PEOPLE]
+    assert [sum(one["rows"].values()) for one in told["lines"]["data"]] == [
+        0, 2 * PEOPLE + desk.count("audit_details") + desk.count("access_keys"),
+    ]  # fmt: skip
     (entry,) = told["journal"]
     assert (entry["line"], entry["from"], entry["to"], entry["outcome"]) == ("data", [1], 2, "done")
     assert entry["counts"]["moved"]["profiles"] == entry["counts"]["verified"]["profiles"] == PEOPLE
@@ -300,7 +311,7 @@ def test_an_old_key_is_warned_about(desk: Desk) -> None:
     for line in FIRST:
         assert f"! Version 1 of line {line} has been there for 366 days, more than 365" in old.out
         assert f"tokenvault keys rotate --line {line}" in old.out
-    assert len(desk.run("key_status", "--json").told["warnings"]) == 3
+    assert len(desk.run("key_status", "--json").told["warnings"]) == len(FIRST)
 
 
 def test_the_state_tells_which_processes_have_loaded_it(desk: Desk, tmp_path: Path) -> None:
@@ -309,7 +320,7 @@ def test_the_state_tells_which_processes_have_loaded_it(desk: Desk, tmp_path: Pa
         (process,) = desk.run("key_status", "--json").told["processes"]
         assert (process["pid"], process["host"]) == (program.pid, platform.node())
         assert process["versions"]["data"] == {"1": "active"}
-        assert desk.run("key_status").out.count("1 of 1 processes") == 3
+        assert desk.run("key_status").out.count("1 of 1 processes") == len(FIRST)
         rotated = desk.run("rotate_keys")
         assert rotated.code == 0, rotated.err
         (process,) = desk.run("key_status", "--json").told["processes"]
@@ -331,7 +342,7 @@ def test_a_rotation_says_each_step_and_what_undoes_it(desk: Desk) -> None:
         assert f"(undo: tokenvault keys enable {line} 1 --data {desk.folder})" in done.out
         assert f"\nline {line}: version 1 -> 2, " in done.out
     assert "left" not in done.out
-    assert [desk.states(line) for line in FIRST] == [{1: "disabled", 2: "active"}] * 3
+    assert [desk.states(line) for line in FIRST] == [{1: "disabled", 2: "active"}] * len(FIRST)
 
 
 def test_one_line_is_rotated_alone(desk: Desk) -> None:
@@ -559,11 +570,12 @@ def test_a_stolen_key_gives_way_at_once(desk: Desk, tmp_path: Path) -> None:
     assert (again.code, "is destroyed: it opens nothing any more" in again.err) == (1, True)
 
 
-@pytest.mark.parametrize("line", ["index", "signing"])
+@pytest.mark.parametrize("line", ["index", "signing", "audit"])
 def test_other_lines_can_be_stolen_too(desk: Desk, line: str) -> None:
-    """And are told for what they are: neither opens a profile."""
+    """And are told for what they are: none opens a profile."""
+    rows = {"index": {"tags": PEOPLE}, "signing": {}, "audit": {"audit_events": desk.count("audit_events")}}[line]
     told = desk.run("compromise_key", "--line", line, "--version", 1, "--json").told
-    assert told["rows"] == ({"tags": PEOPLE} if line == "index" else {})
+    assert told["rows"] == rows
     assert desk.states(line) == {1: "disabled", 2: "active"}
     shown = desk.run("compromise_key", "--line", line, "--version", 2, "--dry-run")
     assert "opens these rows" not in shown.out
@@ -576,8 +588,9 @@ def test_other_lines_can_be_stolen_too(desk: Desk, line: str) -> None:
 def test_long_work_writes_a_line_now_and_then(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where standard error is no terminal: how far, how fast, how long; and no control character anywhere."""
     monkeypatch.setattr(watching, "LINE_EVERY", 0.0)
+    rows = 2 * PEOPLE + desk.count("audit_details") + desk.count("access_keys") + 1  # that the key was added
     done = desk.run("rotate_keys", "--line", "data", "--batch", 5)
-    assert f"re-sealing: 5 of {2 * PEOPLE} rows, " in done.err
+    assert f"re-sealing: 5 of {rows} rows, " in done.err
     assert "rows/s" in done.err
     assert "s left" in done.err
     assert "\x1b" not in done.out + done.err
@@ -614,6 +627,7 @@ def test_the_scripts_run_as_processes(desk: Desk, tmp_path: Path) -> None:
 
 def test_there_is_a_bar_at_a_terminal(desk: Desk, tmp_path: Path) -> None:
     """On standard error, with rate and time left; standard output holds the steps alone."""
+    rows = 2 * PEOPLE + desk.count("audit_details") + desk.count("access_keys") + 1  # that the key was added
     master, slave = pty.openpty()
     command = process("rotate_keys", "--line", "data", "--rate", 40, "--batch", 2, folder=desk.folder)
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS.parent), "TERM": "xterm", "COLUMNS": "120"}
@@ -637,6 +651,6 @@ def test_there_is_a_bar_at_a_terminal(desk: Desk, tmp_path: Path) -> None:
     assert "re-sealing" in bar
     assert "rows/s" in bar
     assert "verifying" in bar
-    assert f"/{2 * PEOPLE}" in bar
+    assert f"/{rows}" in bar
     assert "\x1b" not in out
     assert "- version 1 of line data is disabled" in out

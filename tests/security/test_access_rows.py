@@ -1,4 +1,4 @@
-"""What an access key may do is sealed in its row: whoever can write to vault.db, and has no keys, gives nobody rights."""
+"""What an access key may do is sealed in its row: a writer of vault.db who has no keys gives nobody a right."""
 
 import asyncio
 import io
@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.clock import FakeClock
 from tests.program import Program
 from tests.rotating import boxes, desk, process
-from tests.security.stage import API, CURRENT, Client, a_person, a_session, ask, bearer, worker
+from tests.security.stage import API, CURRENT, Client, a_person, ask, bearer, worker
 from tests.settings import UNHELD
 from vault import wiring
 from vault.access import VERDICT_LIFETIME
@@ -315,7 +315,7 @@ async def test_a_rotation_carries_the_keys(data: Path, clock: FakeClock) -> None
 async def test_a_process_that_slept_changes_keys(verb: str, data: Path, clock: FakeClock) -> None:
     """It looks at the keyring and seals under the new version: nothing fails, and nothing is under the old one."""
     async with process(data, clock) as asleep:
-        key, row = await asleep.vault.access.create("test", {"admin"})
+        _, row = await asleep.vault.access.create("test", {"admin"})
         async with desk(data, clock) as operator:
             await operator.rotations.rotate("data")
         match verb:

@@ -1,5 +1,6 @@
 """What the holder of a stolen access key gets, as SECURITY.md has it, where no other test shows it."""
 
+import hashlib
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -11,6 +12,7 @@ from vault.http.native import OPERATIONS
 from vault.installation import Vault
 from vault.ports import Wanted
 from vault.records import Rails
+from vault.tokens import new_unlock
 
 KeyFor = Callable[..., Awaitable[str]]
 
@@ -142,6 +144,26 @@ async def test_a_budget_is_a_count_in_the_open(
 
     assert (await thief("GET", f"/profiles/{person}")).status == 200
     assert len(await outcomes(vault, "profile.revealed")) == 2
+
+
+async def test_leave_for_bulk_reads_is_a_row_in_the_open(
+    vault: Vault, data: Path, anonymous: Client, key_for: KeyFor
+) -> None:
+    """Who writes to vault.db as well makes it without an event; each profile that is opened has one all the same."""
+    await a_person(vault)
+    key = await key_for("profiles:bulk")
+    own = new_unlock()
+    row = (hashlib.sha256(own.encode()).digest(), key.split("_")[1], "made up", 2**62)
+
+    with closing(sqlite3.connect(data / "vault.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO unlocks (digest, key_id, reason, expires_at) VALUES (?, ?, ?, ?)", row
+        )
+
+    opened = await with_key(anonymous, key)("POST", "/profiles/bulk/list", {"unlock": own})
+    assert (opened.status, len(opened.body["profiles"])) == (200, 1)
+    assert await outcomes(vault, "bulk.unlocked") == []
+    assert await outcomes(vault, "profile.revealed") == ["ok"]
 
 
 def test_no_call_makes_access_keys_or_moves_keys() -> None:

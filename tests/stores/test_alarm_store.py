@@ -48,7 +48,11 @@ async def test_honey_tokens_are_listed_by_age(stores: Stores) -> None:
 async def test_an_alarm_is_undelivered_until_it_was_heard(stores: Stores) -> None:
     """By the sequence of its event; the oldest first, as many as asked."""
     for action in ("before", "alarm", "between", "alarm", "alarm"):
-        await (stores.alarms.ring(AnEntry(action)) if action == "alarm" else stores.audit.append([AnEntry(action)]))
+        await (
+            stores.alarms.ring(AnEntry(action))
+            if action == "alarm"
+            else stores.audit.append([AnEntry(action)])
+        )
 
     alarms = [n for n, action in enumerate(await actions(stores), 1) if action == "alarm"]
     assert alarms == [2, 4, 5]

@@ -353,7 +353,9 @@ WINDOWS = {
 }  # fmt: skip
 
 
-async def _open(stores: Stores, opens: int, at: int, per_hour: int | None, per_day: int | None, key: str = KEY) -> None:
+async def _open(
+    stores: Stores, opens: int, at: int, per_hour: int | None, per_day: int | None, key: str = KEY
+) -> None:
     await stores.audit.append([AnEntry()] * opens, Allowance(key, opens, per_hour, per_day, NOW + at))
 
 
@@ -507,7 +509,11 @@ async def test_a_mac_is_swapped_only_for_the_one_that_was_read(stores: Stores) -
     assert await stores.audit.put_macs([]) == 0
 
     found = await stores.audit.events(Wanted(), 0, 9)
-    assert [(event.mac, event.mac_version) for event in found] == [(b"new 1", 2), (b"new 2", 2), (b"new 3", 3)]
+    assert [(event.mac, event.mac_version) for event in found] == [
+        (b"new 1", 2),
+        (b"new 2", 2),
+        (b"new 3", 3),
+    ]
     assert [event.said for event in found] == [event.said for event in events]
     assert [event.link for event in found] == [event.link for event in events]
     assert await stores.audit.end() == end
@@ -563,7 +569,11 @@ async def test_the_fences_of_other_lines_are_not_in_its_way(stores: Stores) -> N
 async def test_details_go_with_their_person(stores: Stores) -> None:
     """Events and digests stay, and so do other people's details; an erasure that is noted takes nothing yet."""
     await _ann_and_bea(stores)
-    entries = [AnEntry(key_version=1), AnEntry(user_token=OTHER, key_version=1), AnEntry(user_token=None, key_version=1)]
+    entries = [
+        AnEntry(key_version=1),
+        AnEntry(user_token=OTHER, key_version=1),
+        AnEntry(user_token=None, key_version=1),
+    ]
     await stores.audit.append([*entries, AnEntry(key_version=1)])
     events = await stores.audit.events(Wanted(), 0, 9)
     details = sealed(stores, "audit_details")

@@ -62,7 +62,9 @@ async def test_what_has_ended_is_told_by_its_age(stores: Stores) -> None:
     """Of each store the oldest counts; what has not ended, or never will, counts for nothing."""
     assert await stores.housekeeping.overdue(NOW) == NOTHING
     ends = (None, NOW + HOUR, NOW - 300, NOW - 700)
-    await stores.profiles.insert([a_new_profile(expires_at=end) for end in ends], NOW - HOUR, Keeper(expires_at=NOW - 5))
+    await stores.profiles.insert(
+        [a_new_profile(expires_at=end) for end in ends], NOW - HOUR, Keeper(expires_at=NOW - 5)
+    )
     await stores.sessions.insert(
         a_session(NOW - HOUR, idle_timeout=HOUR - 40), 0, "refuse", NOW - HOUR, Keeper(expires_at=NOW - 6)
     )

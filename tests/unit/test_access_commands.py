@@ -1,6 +1,8 @@
 """The commands about access keys, called as a program calls them."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +100,16 @@ def test_a_key_is_suspended_and_resumed(folder: Path) -> None:
     assert states == ["live", "suspended", "live", "suspended", "revoked", "revoked"]
     for verb in ("suspend", "resume"):
         assert "no access key with this id" in run(folder, verb, "0" * 16, code=1).stderr
+
+
+def test_the_list_tells_of_a_row_that_does_not_open(folder: Path) -> None:
+    """On standard error, by its id and cause; the others are listed, and that one cannot be revoked."""
+    key_id = made(folder)["id"]
+    with closing(sqlite3.connect(folder / "vault.db")) as file, file:
+        file.execute("UPDATE access_keys SET box = substr(box, 1, 200) WHERE id = ?", (key_id,))
+    for options in ((), ("--json",)):
+        listed = run(folder, "list", *options)
+        assert f"access key {key_id} lets nobody in: its row does not open (box_tampered)" in listed.stderr
+        assert "first admin" in listed.stdout
+        assert key_id not in listed.stdout
+    assert "altered" in run(folder, "revoke", key_id, code=1).stderr

@@ -200,7 +200,10 @@ def test_a_link_has_the_outcome_of_its_vector(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", VECTORS["macs"], ids=lambda vector: vector["sentence"])
 def test_a_mac_has_the_outcome_of_its_vector(chain: Chain, vector: dict[str, Any]) -> None:
     """A MAC is one key's, one tenant's, one event's, and for one use."""
-    given, this = Mac(bytes.fromhex(vector["mac"]), vector["version"]), bytes.fromhex(VECTORS["trail"][1]["link"])
+    given, this = (
+        Mac(bytes.fromhex(vector["mac"]), vector["version"]),
+        bytes.fromhex(VECTORS["trail"][1]["link"]),
+    )
 
     def holds() -> bool:
         return chain.ends(2, this, given) if vector["kind"] == "end" else chain.holds(this, given)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,12 +11,11 @@ import click
 
 from vault.cli.keys.desk import at, at_desk, dry_option, json_option, one_line_option, paced, versioned
 from vault.cli.keys.openings import Openings, new_private
-from vault.cli.place import Place, fail, placed
+from vault.cli.place import Place, placed
+from vault.cli.statement import judged, statement_options, tell
 from vault.cli.times import shown
 from vault.compromise import Exposure
-from vault.config import load
 from vault.crypto import certificate
-from vault.errors import CertificateRefused, ConfigError
 from vault.key_desk import KeyDesk, Manner
 from vault.progress import Progress
 from vault.retirement import Retired, write_certificate
@@ -170,50 +168,22 @@ def compromise(
 @click.command(
     "verify-certificate", epilog="Example: tokenvault keys verify-certificate data/certificates/data-1.json"
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--public-key", help="The signer's Ed25519 key as 'keys status --json' tells it, to be sure who signed."
-)
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Also check that a signing key of this vault signed it.",
-)
-@json_option
+@statement_options
 def verify_certificate(file: Path, *, public_key: str | None, data: Path | None, as_json: bool) -> None:
     """Check a retirement certificate offline: neither vault nor keys are needed."""
-    known = _signers(data, as_json=as_json) if data else None
-    try:
-        checked = certificate.check(file.read_text("utf-8", "replace"), public_key)
-        if known is not None and checked.public_key not in known:
-            raise CertificateRefused("The certificate was not signed by a signing key of this vault.")
-    except CertificateRefused as error:
-        if as_json:
-            click.echo(json.dumps({"valid": False, "reason": error.message}))
-            sys.exit(1)
-        fail(error)
-    said, is_known = checked.statement, known is not None or public_key is not None
-    if as_json:
-        click.echo(json.dumps({"valid": True, "signer_known": is_known, **said}))
-        return
-    click.echo(f"valid: version {said['version']} of line {said['line']} ({said['fingerprint']})")
-    click.echo(f"was destroyed at {said['destroyed_at']}; rows under it: ", nl=False)
-    click.echo("; ".join(f"{sum(census['rows'].values())} at {census['at']}" for census in said["censuses"]))
-    click.echo(f"signed by {checked.public_key}" + ("" if is_known else ": compare it with one you know"))
-
-
-def _signers(data: Path, *, as_json: bool) -> set[str | None]:
-    """Return the public keys of a vault's signing keys, destroyed ones too."""
-
-    async def work(desk: KeyDesk, _: Progress) -> set[str | None]:
-        return {one.public_key for one in (await desk.status()).lines["signing"]}
-
-    try:
-        place = Place(load(None, os.environ), data)
-    except ConfigError as error:
-        fail(error)
-    signers: set[str | None] = at_desk(place, work, as_json=as_json)
-    return signers
+    checked = judged(
+        lambda: certificate.check(file.read_text("utf-8", "replace"), public_key),
+        "certificate",
+        data,
+        as_json=as_json,
+    )
+    said = checked.statement
+    rows = "; ".join(f"{sum(census['rows'].values())} at {census['at']}" for census in said["censuses"])
+    lines = [
+        f"valid: version {said['version']} of line {said['line']} ({said['fingerprint']})",
+        f"was destroyed at {said['destroyed_at']}; rows under it: {rows}",
+    ]
+    tell(checked, lines, is_known=data is not None or public_key is not None, as_json=as_json)
 
 
 def _tell_retire_dry_run(place: Place, line: str, version: int, *, as_json: bool) -> None:
