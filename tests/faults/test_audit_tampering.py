@@ -262,9 +262,9 @@ NOTE = "the note of where the trail ends"
 GONE = "its details are gone, and its person was not erased"
 
 EDITED = {
-    "at": "at + 1", "tenant": "'other'", "actor": "'0123456789abcdef'", "action": "'profile.changed'", "outcome": "'refused'",
-    "user_token": "NULL", "request_id": "'1-1'", "purpose": "'ticket 1'", "revealed_version": "NULL",
-    "details_digest": "zeroblob(32)", "link": "zeroblob(32)",
+    "at": "at + 1", "tenant": "'other'", "actor": "'0123456789abcdef'", "action": "'profile.changed'",
+    "outcome": "'refused'", "user_token": "NULL", "request_id": "'1-1'", "purpose": "'ticket 1'",
+    "revealed_version": "NULL", "details_digest": "zeroblob(32)", "link": "zeroblob(32)",
 }  # fmt: skip
 
 CASES = {

@@ -108,8 +108,9 @@ async def test_no_row_is_under_a_key_that_was_not_saved_first(
 
 
 async def test_a_rotation_leaves_no_store_out(data: Path, clock: FakeClock) -> None:
-    """privkeyio/keep#713, MemberJunction#4580: profiles, sessions and the kept answers in both files, all of them
-    are moved; it is looked up in every column of bytes that the schema has, whatever the registry says."""
+    """privkeyio/keep#713, MemberJunction#4580: profiles, sessions, the kept answers in both files, access keys and what
+    is recorded, all of them are moved; it is looked up in every column of bytes that the schema has, whatever the
+    registry says."""
     async with process(data, clock) as serving:
         await take_in(serving, 3)
     of_rows = {
@@ -118,12 +119,19 @@ async def test_a_rotation_leaves_no_store_out(data: Path, clock: FakeClock) -> N
     of_rows |= {f"sessions.{table}.box": [1] * 3 for table in ("sessions", "answers")}
     before = boxes(data)
     canaries = before.pop("vault.key_versions.canary")
-    assert before == of_rows
+    events = len(before["vault.audit_details.box"])
+    assert before == of_rows | {"vault.audit_details.box": [1] * events, "vault.access_keys.box": [1]}
     async with desk(data, clock) as operator:
         report = await operator.rotations.rotate("data")
-    assert report.moved == {"profiles": 3, "profile_answers": 3, "sessions": 3, "session_answers": 3}
-    assert boxes(data) == {
+    assert report.moved == {
+        "profiles": 3, "profile_answers": 3, "sessions": 3, "session_answers": 3, "access_keys": 1,
+        "audit_details": events + 1,  # that the key was added is recorded before the key seals
+    }  # fmt: skip
+    after = boxes(data)
+    assert set(after.pop("vault.audit_details.box")) == {2}
+    assert after == {
         **{name: [2] * 3 for name in of_rows},
+        "vault.access_keys.box": [2],
         "vault.key_versions.canary": sorted([*canaries, 2]),  # each is sealed by its own key for good
     }
 
@@ -178,7 +186,9 @@ async def test_a_key_that_rows_need_is_not_taken_away(data: Path, clock: FakeClo
     async with desk(data, clock) as operator:
         await operator.rotations.new_key("data")
         await operator.rotations.activate("data", 2)
-        with pytest.raises(KeyMoveRefused, match="8 rows still need version 1 of line 'data'"):
+        ((recorded,),) = select(data / "vault.db", "SELECT count(*) FROM audit_details WHERE key_version = 1")
+        rows = 8 + recorded + 1  # the access key
+        with pytest.raises(KeyMoveRefused, match=f"^{rows} rows still need version 1 of line 'data'"):
             await operator.rotations.disable("data", 1)
     assert states(keyring_of(data), "data") == {1: KeyState.RETIRING, 2: KeyState.ACTIVE}
     async with desk(data, clock) as operator:
@@ -221,9 +231,13 @@ async def test_a_rotation_ends_by_itself_and_says_so(data: Path, clock: FakeCloc
         report = await operator.rotations.rotate("data")
         status = await operator.status()
         census = await operator.custody.census("data")
-    four = {"profiles": 4, "profile_answers": 4, "sessions": 4, "session_answers": 4}
+    four = {"profiles": 4, "profile_answers": 4, "sessions": 4, "session_answers": 4, "access_keys": 1}
+    before = report.moved.pop("audit_details")
+    assert report.verified.pop("audit_details") == before + 1  # that the key is active is recorded under it
     assert (report.moved, report.verified, report.left) == (four, four, [])
-    assert census == {1: dict.fromkeys(four, 0), 2: four}
+    assert census.pop(2).pop("audit_details") > before + 1
+    assert not any(census.pop(1).values())
+    assert census == {}
     (entry,) = status.journal
     assert (entry.outcome, entry.digest, entry.finished_at) == ("done", report.digest, clock.now())
     assert [(one.version, one.state, one.empty_since) for one in status.lines["data"]] == [

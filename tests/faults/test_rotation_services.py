@@ -102,7 +102,7 @@ async def test_a_full_disk_stops_the_rotation_and_nothing_else(
         await vault.housekeeping.round()  # cuts the WAL, which would else have room to spare
         if way == "size":
             number += (data / "vault.db").stat().st_size
-        command = ["keys", "rotate", "--line", "data", "--batch", "10", "--data", str(data)]
+        command = ["keys", "rotate", "--line", "data", "--batch", "4", "--data", str(data)]
         failed = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-c", ON_A_FULL_DISK, way, str(number), *command],

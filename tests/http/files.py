@@ -30,7 +30,9 @@ def besides_the_trail(found: dict[str, list[tuple[Any, ...]]]) -> dict[str, list
 
 def events(data: Path) -> list[tuple[str, str]]:
     """Return action and outcome of every event, in order."""
-    with closing(sqlite3.connect(f"{(data / 'vault.db').absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(
+        sqlite3.connect(f"{(data / 'vault.db').absolute().as_uri()}?mode=ro", uri=True)
+    ) as connection:
         return connection.execute("SELECT action, outcome FROM audit_events ORDER BY sequence").fetchall()
 
 

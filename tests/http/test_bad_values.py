@@ -20,8 +20,8 @@ from tests.http.conversation import (
     problem,
 )
 from tests.http.files import contents
-from vault.http.native.operation import PREFIX
 from vault.http.native.fields import TOKEN_EXAMPLE
+from vault.http.native.operation import PREFIX
 
 BY_NAME = {door.name: door for door in READERS}
 KEEPING = [BY_NAME["POST /profiles"], BY_NAME["PUT /profiles/{token}"]]

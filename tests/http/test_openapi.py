@@ -9,8 +9,8 @@ from tests.http.conversation import READERS, Client, Door, Json, Scene, name_of,
 from tests.http.openapi import DOCUMENT, Description, parameters_of, references
 from vault.access import SCOPES
 from vault.http.native import OPERATIONS
-from vault.http.native.operation import PREFIX
 from vault.http.native.fields import HANDLE_EXAMPLE, SESSION_ID_EXAMPLE, TOKEN_EXAMPLE
+from vault.http.native.operation import PREFIX
 from vault.tokens import is_handle, is_session_id, is_user_token
 
 

@@ -65,7 +65,10 @@ class Drive:
         yield await self.knock(scene, headers={"Authorization": ""})
         for _ in range(2):  # lacks the scope, and then has made its one request of this minute
             yield await self.knock(scene, headers={"Authorization": f"Bearer {limited_key}"})
-        self.wire.fault, self.wire.failing = StoreUnavailable(), frozenset({"profiles", "sessions", "unlocks", "audit"})
+        self.wire.fault, self.wire.failing = (
+            StoreUnavailable(),
+            frozenset({"profiles", "sessions", "unlocks", "audit"}),
+        )
         yield await self.knock(scene)
         self.wire.fault = None
         if "{token}" in self.door.operation.path or "current" in self.door.operation.path:
@@ -119,7 +122,9 @@ class Drive:
             "POST /sessions/current/rotate": [claims],
             "PATCH /profiles/{token}": [b'{"email": "taken@example.org"}'],
         }
-        own = by_call.get(name_of(self.door.operation), [b'{"surplus": 1}', json.dumps(self.door.body).encode()])
+        own = by_call.get(
+            name_of(self.door.operation), [b'{"surplus": 1}', json.dumps(self.door.body).encode()]
+        )
         if self.door.media_type == PATCH:
             own = [
                 b'[{"op": "add", "path": "/email", "value": "taken@example.org"}]',

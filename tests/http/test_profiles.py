@@ -229,7 +229,9 @@ async def test_replacing_leaves_the_end_where_it_was(client: Client, clock: Fake
 async def test_an_export_holds_everything_about_a_person(client: Client, scene: Scene) -> None:
     """Profile, dates, key version, live sessions and who opened it why and when, but never a session's id."""
     second = await open_session(client, scene.token, claims={"locale": "en-GB"})
-    await answer(await client.get(f"{PROFILES}/{scene.token}?fields=email", headers={"Vault-Purpose": "ticket 4711"}))
+    await answer(
+        await client.get(f"{PROFILES}/{scene.token}?fields=email", headers={"Vault-Purpose": "ticket 4711"})
+    )
     response = await client.get(f"{PROFILES}/{scene.token}/export")
     body = await answer(response)
     sessions: list[Any] = body.pop("sessions")

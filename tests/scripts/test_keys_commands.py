@@ -573,7 +573,8 @@ def test_a_stolen_key_gives_way_at_once(desk: Desk, tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["index", "signing", "audit"])
 def test_other_lines_can_be_stolen_too(desk: Desk, line: str) -> None:
     """And are told for what they are: none opens a profile."""
-    rows = {"index": {"tags": PEOPLE}, "signing": {}, "audit": {"audit_events": desk.count("audit_events")}}[line]
+    events = {"audit_events": desk.count("audit_events")}
+    rows = {"index": {"tags": PEOPLE}, "signing": {}, "audit": events}[line]
     told = desk.run("compromise_key", "--line", line, "--version", 1, "--json").told
     assert told["rows"] == rows
     assert desk.states(line) == {1: "disabled", 2: "active"}

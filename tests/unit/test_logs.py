@@ -18,7 +18,7 @@ def full() -> Iterator[TextIO]:
     """A file on a full disk."""
     root = logging.getLogger()
     handlers, level, root.handlers = root.handlers[:], root.level, []
-    stream = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails as well
+    stream = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 - closing it fails as well
     yield stream
     root.handlers, root.level = handlers, level
     with suppress(OSError):

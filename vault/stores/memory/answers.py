@@ -53,10 +53,15 @@ class MemoryAnswers:
         if keeper and (kept := self._kept(keeper.digest, now)):
             raise AlreadyAnswered(kept)
 
-    def _keep(self, keeper: AnswerKeeper | None, outcomes: Sequence[str | None]) -> None:
-        """Store the keeper's answer, if any. Called before the write it answers, because sealing may fail."""
-        if keeper and (answer := keeper.keep(outcomes)):
+    def _answer(self, keeper: AnswerKeeper | None, outcomes: Sequence[str | None]) -> KeptAnswer | None:
+        """Return the keeper's answer, if any. Called before the write it answers, because sealing may fail."""
+        answer = keeper.keep(outcomes) if keeper else None
+        if answer:
             self._fence.check_box(answer.key_version)
+        return answer
+
+    def _keep(self, answer: KeptAnswer | None) -> None:
+        if answer:
             self.answers[answer.digest] = answer
 
 

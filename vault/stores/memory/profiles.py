@@ -43,9 +43,10 @@ class MemoryProfiles(MemoryAnswers):
             outcomes.append(next(taken, None))
             if outcomes[-1] is None:
                 claimed.update(new.tags)
+        answer = self._answer(keeper, outcomes)
         if tell:
             self._audit.record([tell(new.row, taken) for new, taken in zip(batch, outcomes, strict=True)])
-        self._keep(keeper, outcomes)
+        self._keep(answer)
         for new, outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
                 self._put(new)

@@ -44,7 +44,7 @@ class MemorySessions(MemoryAnswers):
         surplus = self._surplus(row.user_token, limit, now)
         if surplus and at_limit == "refuse":
             raise SessionLimit
-        self._keep(keeper, [None])
+        self._keep(self._answer(keeper, [None]))
         for oldest in surplus:
             del self.sessions[oldest.digest]
         self.sessions[row.digest] = row
