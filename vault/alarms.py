@@ -16,6 +16,7 @@ from vault.clock import Clock
 from vault.crypto import signed
 from vault.crypto.keyring import Keyring
 from vault.errors import AccessKeyNotFound, BoxError, ProfileNotFound, StoreUnavailable
+from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.ports import AlarmStore, Wanted
 from vault.records import HoneyToken
 from vault.tokens import is_user_token
@@ -39,6 +40,7 @@ class Alarms:
         audit: Audit,
         keyring: Keyring,
         clock: Clock,
+        watch: KeyWatch,
         webhook: Webhook | None,
         suspend: Callable[[str, str], Awaitable[None]],
     ) -> None:
@@ -46,6 +48,7 @@ class Alarms:
         self._audit = audit
         self._keyring = keyring
         self._clock = clock
+        self._watch = watch
         self._webhook = webhook
         self._suspend = suspend
         self._delivering = asyncio.Lock()
@@ -54,6 +57,7 @@ class Alarms:
         self.raised = 0
         self.undelivered = 0
 
+    @with_fresh_keys
     async def plant(self, token: str, *, suspends: bool) -> HoneyToken:
         """Make a honey token of a profile. With ``suspends`` whoever opens it loses the access key.
 
@@ -65,6 +69,7 @@ class Alarms:
         await self._store.plant(honey, [self._audit.event("honey.planted", token)])
         return honey
 
+    @with_fresh_keys
     async def remove(self, token: str) -> None:
         """Make an ordinary profile of it again. Raises ``ProfileNotFound``."""
         if not await self._store.remove(token, [self._audit.event("honey.removed", token)]):
@@ -95,6 +100,10 @@ class Alarms:
         self._tasks.add(task)  # else nothing holds it
         task.add_done_callback(self._tasks.discard)
 
+    async def close(self) -> None:
+        """Finish the deliveries that were begun; what nobody heard of is told by the next process."""
+        await asyncio.gather(*self._tasks)
+
     async def deliver(self) -> None:
         """Tell the webhook of each alarm that it has not heard of; what fails is tried again at the next call."""
         with suppress(StoreUnavailable):
@@ -105,8 +114,11 @@ class Alarms:
                 self.undelivered = len(await self._store.undelivered(MOST_DELIVERED))
 
     async def _deliver(self, sequence: int) -> bool:
-        (event,) = await self._audit.events(Wanted(), sequence - 1, 1)
-        if self._webhook is not None:
+        events = await self._audit.events(Wanted(), sequence - 1, 1)
+        if not events or events[0].sequence != sequence:  # taken out of the trail: that shows there
+            structlog.get_logger().error("alarm.event_missing")
+        elif self._webhook is not None:
+            event = events[0]
             told = {"sequence": sequence, "at": event.at, "tenant": event.tenant, "actor": event.actor,
                     "action": event.action}  # fmt: skip
             statement = signed.issue(self._keyring.active("signing"), FORMAT, told)

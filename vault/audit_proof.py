@@ -19,10 +19,7 @@ from vault.crypto.sealer import Sealer
 from vault.errors import BoxError, StatementRefused
 from vault.ports import AuditStore, SealedStore, Wanted
 from vault.progress import Progress
-from vault.records import Event
-
-#: Acts that take the details of a person's events with them.
-ERASES = ("profile.erased", "profile.expired")
+from vault.records import ERASURES, Event
 
 #: Findings that are kept; the others are counted.
 MOST_KEPT = 100
@@ -117,7 +114,7 @@ class AuditProof:
                     )
                 if event.details_digest is not None and (wrong := await self._details(event)):
                     missing[event.sequence] = event.user_token, wrong
-                if event.action in ERASES:
+                if event.action in ERASURES:
                     erased.add(event.user_token)
                 previous, verdict.last = event.link, event.sequence
                 verdict.events += 1

@@ -8,6 +8,7 @@ from vault.acting import ITSELF, acting
 from vault.audit import Audit
 from vault.clock import Clock
 from vault.errors import UnlockRefused
+from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.ports import UnlockStore
 from vault.profile_views import Profile
 from vault.profiles import Profiles
@@ -29,12 +30,16 @@ class Unlocked:
 class Bulk:
     """Bulk reads of one vault."""
 
-    def __init__(self, store: UnlockStore, profiles: Profiles, audit: Audit, clock: Clock) -> None:
+    def __init__(
+        self, store: UnlockStore, profiles: Profiles, audit: Audit, clock: Clock, watch: KeyWatch
+    ) -> None:
         self._store = store
         self._profiles = profiles
         self._audit = audit
         self._clock = clock
+        self._watch = watch
 
+    @with_fresh_keys
     async def unlock(self, reason: str) -> Unlocked:
         """Give whoever asks leave to read in bulk for ``LIFETIME``, bound to the access key; it is recorded."""
         text = new_unlock()

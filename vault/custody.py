@@ -127,9 +127,16 @@ class Custody:
         activated = self.event("key.activated", line, version)
         await self.note(line, version, activated, activated_at=self._clock.now(), empty_since=None)
 
-    async def disable(self, line: str, version: int) -> None:
-        """Let a version open nothing. Raises ``KeyMoveRefused`` while a row needs it."""
+    async def disable(self, line: str, version: int, broken: int = 0) -> None:
+        """Let a version open nothing. Raises ``KeyMoveRefused`` while a row needs it.
+
+        So many events, which hold under no key, need it no more.
+        """
         newer = self.keyring.moved(line, version, KeyState.DISABLED)
+        if line == "audit" and (await self._stores.audit.census()).get(version, 0) > broken:
+            raise KeyMoveRefused(
+                f"Events are still under version {version} of line 'audit'. Rotate: tokenvault keys rotate --line audit"
+            )
         if line == "data" and (left := sum((await self.openable(version)).values())):
             raise KeyMoveRefused(
                 f"{counted(left, 'row still needs', 'rows still need')} version {version} of line '{line}'. "

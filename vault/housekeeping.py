@@ -76,7 +76,10 @@ class Housekeeping:
         if swept:
             structlog.get_logger().info("housekeeping.swept", count=swept)
         for chore in self._chores:
-            await chore()
+            try:
+                await chore()
+            except VaultError as error:  # the others are not to wait for this one
+                structlog.get_logger().error("housekeeping.chore_failed", code=error.code)
         self.census = await self._count()
         await self._stores.housekeeping.shred()  # the last, so that nothing is written behind it
         return swept

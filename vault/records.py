@@ -224,6 +224,10 @@ class Person(Record, frozen=True):
         return "<Person>"
 
 
+#: Actions that end a person, and with them the details of all events about that person.
+ERASURES = ("profile.erased", "profile.expired")
+
+
 class Event(Record, frozen=True):
     """One event of the audit trail. ``said`` is what its link is made of, in this order.
 

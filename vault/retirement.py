@@ -111,6 +111,11 @@ class Retirement:
 
     async def _refuse_rows(self, line: str, version: int) -> None:
         rows = (await self._custody.census(line)).get(version, {})
+        if line == "audit" and any(rows.values()):
+            raise KeyMoveRefused(
+                f"{rows['audit_events']} events under version {version} of line 'audit' do not hold, so they could "
+                "not be taken to another: see which with tokenvault audit verify. The version stays disabled."
+            )
         if any(rows.values()):
             told = ", ".join(f"{count} in {store}" for store, count in rows.items() if count)
             raise KeyMoveRefused(

@@ -186,7 +186,7 @@ class Rotations:
             if line == "data" and (left := sum((await self._custody.openable(old)).values())):
                 report.left.append(f"{left} rows are still under version {old}: run the same command again.")
                 continue
-            await self._custody.disable(line, old)
+            await self._custody.disable(line, old, report.quarantine)
             self._progress.did(
                 f"version {old} of line {line} is disabled: it opens nothing",
                 f"tokenvault keys enable {line} {old}",

@@ -67,6 +67,7 @@ async def open_vault(
             opened.file, opened.keyring, opened.sealer, opened.stores.keys, opened.stores.processes, clock
         )
         vault = assemble(config, tenant, clock, opened, watch, demo=demo)
+        stack.push_async_callback(vault.alarms.close)
         await make_known(opened.stores.keys, opened.keyring, opened.sealer, vault.audit, clock)
         if folder is not None and not await _lacks_ledger(config, opened):
             make_ledger(folder / config.erasure.ledger)
@@ -136,7 +137,7 @@ def assemble(
     audit = audit_of(config, tenant, clock, opened, watch)
     webhook = Webhook(config.alarms.webhook) if config.alarms.webhook else None
     access = Access(AccessKeys(stores.access, sealer), audit, clock, watch, config.access, demo=demo)
-    alarms = Alarms(stores.alarms, audit, keyring, clock, webhook, access.suspend)
+    alarms = Alarms(stores.alarms, audit, keyring, clock, watch, webhook, access.suspend)
     answers = Answers(sealer, clock, config.idempotency.lifetime)
     index = BlindIndex(keyring, tenant, config.profiles.default_region)
     profiles = Profiles(
@@ -163,7 +164,7 @@ def assemble(
         watch,
         config.sessions,
     )
-    bulk = Bulk(stores.unlocks, profiles, audit, clock)
+    bulk = Bulk(stores.unlocks, profiles, audit, clock, watch)
     sweeps = (profiles.sweep, sessions.sweep, bulk.sweep)
     chores = (audit.anchor, alarms.deliver)
     return Vault(

@@ -6,6 +6,7 @@ import pytest
 
 from tests.stores.rows import DAY, HOUR, NOW, Keeper, a_new_profile, a_session
 from vault.ports import Stores
+from vault.records import UnlockRow
 from vault.stores import open_stores
 
 CHORE, ONE, TWO = "sweep", "process one", "process two"
@@ -55,7 +56,7 @@ async def test_of_many_who_ask_at_once_one_has_it(shared: Stores) -> None:
     assert sum(await asyncio.gather(*asked)) == 1
 
 
-NOTHING = {"profiles": 0, "profile_answers": 0, "sessions": 0, "session_answers": 0}
+NOTHING = {"profiles": 0, "profile_answers": 0, "unlocks": 0, "sessions": 0, "session_answers": 0}
 
 
 async def test_what_has_ended_is_told_by_its_age(stores: Stores) -> None:
@@ -69,6 +70,8 @@ async def test_what_has_ended_is_told_by_its_age(stores: Stores) -> None:
         a_session(NOW - HOUR, idle_timeout=HOUR - 40), 0, "refuse", NOW - HOUR, Keeper(expires_at=NOW - 6)
     )
 
-    told = {"profiles": 700, "profile_answers": 5, "sessions": 40, "session_answers": 6}
+    await stores.unlocks.insert(UnlockRow(bytes(32), "key", "reason", NOW - 7), [])
+
+    told = {"profiles": 700, "profile_answers": 5, "unlocks": 7, "sessions": 40, "session_answers": 6}
     assert await stores.housekeeping.overdue(NOW) == told
     assert await stores.housekeeping.overdue(NOW - 700) == NOTHING

@@ -8,6 +8,7 @@ import click
 from vault import wiring
 from vault.cli.place import Place, placed, run
 from vault.cli.times import shown
+from vault.errors import ProfileNotFound
 from vault.installation import Vault
 
 suspend_option = click.option(
@@ -50,7 +51,14 @@ def plant(place: Place, *, profile: TextIO, suspend_key: bool) -> None:
 @placed
 def mark(place: Place, *, token: str, suspend_key: bool) -> None:
     """Make a decoy of a profile that there is."""
-    _at(place, lambda vault: vault.alarms.plant(token, suspends=suspend_key))
+
+
+    async def work(vault: Vault) -> None:
+        if await vault.profiles.person(token) is None:
+            raise ProfileNotFound
+        await vault.alarms.plant(token, suspends=suspend_key)
+
+    _at(place, work)
     click.echo("marked: whoever opens it raises an alarm")
 
 

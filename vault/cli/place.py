@@ -68,11 +68,13 @@ def placed(command: Command) -> Command:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end, or end the program with what the vault says is wrong."""
-    acting.set(Acting(key_id=OPERATOR))
+    before = acting.set(Acting(key_id=OPERATOR))
     try:
         return asyncio.run(work)
     except VaultError as error:
         fail(error)
+    finally:
+        acting.reset(before)
 
 
 def fail(error: VaultError) -> NoReturn:

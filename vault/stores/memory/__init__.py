@@ -29,6 +29,7 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
     """Open empty stores. There is no file to put into a folder and no lock to wait for."""
     fence = Fence()
     audit = MemoryAudit(fence)
+    unlocks = MemoryUnlocks(audit)
     access = MemoryAccess(fence, audit)
     profiles, sessions = MemoryProfiles(fence, audit), MemorySessions(fence)
     sealed = (
@@ -45,10 +46,10 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
         access=access,
         alarms=MemoryAlarms(audit),
         audit=audit,
-        unlocks=MemoryUnlocks(audit),
+        unlocks=unlocks,
         keys=MemoryKeys(fence, sealed, profiles, audit),
         processes=MemoryProcesses(),
         rotations=MemoryRotations(),
         sealed=sealed,
-        housekeeping=MemoryHousekeeping(profiles, sessions),
+        housekeeping=MemoryHousekeeping(profiles, unlocks, sessions),
     )

@@ -6,14 +6,12 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from vault.budget import DAY, HOUR, STEPS, wait_in
 from vault.errors import BudgetSpent
 from vault.ports import Entry, Wanted
-from vault.records import Allowance, Checkpoint, End, Event, SealedRow
+from vault.records import ERASURES, Allowance, Checkpoint, End, Event, SealedRow
 from vault.stores.memory.fence import Fence
 from vault.stores.memory.sealed import Boxes
-
-HOUR, DAY = 3_600_000, 86_400_000
-STEPS = 60
 
 
 class MemoryAudit:
@@ -35,8 +33,11 @@ class MemoryAudit:
         bounds = [
             (span, n) for span, n in ((HOUR, allowance.per_hour), (DAY, allowance.per_day)) if n is not None
         ]
-        for span, bound in bounds:
-            self._refuse_over(allowance, span, bound)
+        waits = [
+            wait_in(self._opened[allowance.key_id, span], allowance, span, bound) for span, bound in bounds
+        ]
+        if any(waits):
+            raise BudgetSpent(max(waits))
         self.record(entries)
         for span, _ in bounds:
             self._opened[allowance.key_id, span][allowance.now // (span // STEPS)] += allowance.opens
@@ -52,7 +53,7 @@ class MemoryAudit:
                 self._fence.check_box(linked[-1].details.key_version)
         for event, details, _, checkpoint in linked:
             self.trail.append(event)
-            if details:
+            if details and not self._is_erased(event.user_token):
                 self.details[details.name] = details
             if checkpoint:
                 self._checkpoints.append(Checkpoint(event.sequence, checkpoint))
@@ -125,16 +126,8 @@ class MemoryAudit:
             lambda name: self.details.pop(name, None),
         )
 
-    def _refuse_over(self, asked: Allowance, span: int, bound: int) -> None:
-        """Raise ``BudgetSpent`` if the key asks for more than is left. Buckets of a clock that was ahead count."""
-        step = span // STEPS
-        buckets = self._opened[asked.key_id, span]
-        live = sorted((n, opened) for n, opened in buckets.items() if n > asked.now // step - STEPS)
-        over = sum(opened for _, opened in live) + asked.opens - bound
-        freed = 0
-        for number, opened in live if over > 0 else ():
-            freed += opened
-            if freed >= over:
-                raise BudgetSpent(-(-((number + STEPS) * step - asked.now) // 1000))
-        if over > 0:
-            raise BudgetSpent(span // 1000)
+    def _is_erased(self, user_token: str | None) -> bool:
+        """Whether this was a person, who is gone."""
+        return user_token is not None and any(
+            event.user_token == user_token and event.action in ERASURES for event in self.trail
+        )

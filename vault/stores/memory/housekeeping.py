@@ -5,13 +5,15 @@ from pathlib import Path
 from vault.errors import StoreUnavailable
 from vault.stores.memory.profiles import MemoryProfiles
 from vault.stores.memory.sessions import MemorySessions
+from vault.stores.memory.unlocks import MemoryUnlocks
 
 
 class MemoryHousekeeping:
     """Chores, of which memory has few."""
 
-    def __init__(self, profiles: MemoryProfiles, sessions: MemorySessions) -> None:
+    def __init__(self, profiles: MemoryProfiles, unlocks: MemoryUnlocks, sessions: MemorySessions) -> None:
         self._profiles = profiles
+        self._unlocks = unlocks
         self._sessions = sessions
 
     async def lease(self, chore: str, holder: str, now: int, until: int) -> bool:
@@ -23,6 +25,7 @@ class MemoryHousekeeping:
         ends: dict[str, list[int | None]] = {
             "profiles": [row.expires_at for row, _ in self._profiles.profiles.values()],
             "profile_answers": [row.expires_at for row in self._profiles.answers.values()],
+            "unlocks": [row.expires_at for row in self._unlocks.unlocks.values()],
             "sessions": [row.idle_expires_at for row in self._sessions.sessions.values()],
             "session_answers": [row.expires_at for row in self._sessions.answers.values()],
         }

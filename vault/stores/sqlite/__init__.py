@@ -55,6 +55,7 @@ class SqliteHousekeeping:
         firsts = {
             "profiles": await vault.all("SELECT min(expires_at) FROM profiles WHERE expires_at IS NOT NULL"),
             "profile_answers": await vault.all("SELECT min(expires_at) FROM answers"),
+            "unlocks": await vault.all("SELECT min(expires_at) FROM unlocks"),
             "sessions": await sessions.all("SELECT min(idle_expires_at) FROM sessions"),
             "session_answers": await sessions.all("SELECT min(expires_at) FROM answers"),
         }

@@ -5,13 +5,11 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import astuple
 
+from vault.budget import DAY, HOUR, STEPS, wait_in
 from vault.errors import AuditUnavailable, BudgetSpent
 from vault.ports import Entry, Wanted
-from vault.records import Allowance, Checkpoint, End, Event
+from vault.records import ERASURES, Allowance, Checkpoint, End, Event
 from vault.stores.sqlite.database import Database
-
-HOUR, DAY = 3_600_000, 86_400_000
-STEPS = 60
 
 _EVENT = (
     "SELECT sequence, at, tenant, actor, action, outcome, user_token, request_id, purpose, revealed_version,"
@@ -35,6 +33,12 @@ class SqliteAudit:
 
         def work(connection: sqlite3.Connection) -> None:
             if allowance:
+                waits = (
+                    _wait(connection, allowance, HOUR, allowance.per_hour),
+                    _wait(connection, allowance, DAY, allowance.per_day),
+                )
+                if any(waits):
+                    raise BudgetSpent(max(waits))
                 _spend(connection, allowance, HOUR, allowance.per_hour)
                 _spend(connection, allowance, DAY, allowance.per_day)
             append(connection, entries)
@@ -150,7 +154,7 @@ def _append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             astuple(event),
         )
-        if details:
+        if details and not _is_erased(connection, event.user_token):
             connection.execute(
                 "INSERT INTO audit_details (sequence, box, key_version) VALUES (?, ?, ?)",
                 (event.sequence, details.box, details.key_version),
@@ -166,6 +170,15 @@ def _append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     )
 
 
+def _is_erased(connection: sqlite3.Connection, user_token: str | None) -> bool:
+    """Whether this was a person: what is said of one who is gone is not kept, for nothing would take it away again."""
+    here = "SELECT 1 FROM profiles WHERE token = ?"
+    if user_token is None or connection.execute(here, (user_token,)).fetchone():
+        return False
+    gone = "SELECT 1 FROM audit_events WHERE user_token = ? AND action IN (?, ?) LIMIT 1"
+    return connection.execute(gone, (user_token, *ERASURES)).fetchone() is not None
+
+
 def forget_details(connection: sqlite3.Connection, user_token: str) -> None:
     """Delete what is sealed of a person's events. Inside the transaction that erases the person."""
     connection.execute(
@@ -174,27 +187,26 @@ def forget_details(connection: sqlite3.Connection, user_token: str) -> None:
     )
 
 
-def _spend(connection: sqlite3.Connection, asked: Allowance, span: int, bound: int | None) -> None:
-    """Count what is opened into the bucket of now, or raise ``BudgetSpent``.
+def _wait(connection: sqlite3.Connection, asked: Allowance, span: int, bound: int | None) -> int:
+    """Return for how many seconds this is more than is left of a bound; 0 if it is not.
 
     Buckets of a clock that was ahead count too: a clock that steps back gives nobody more.
     """
     if bound is None:
-        return
+        return 0
     step = span // STEPS
-    bucket = asked.now // step
     rows = connection.execute(
         "SELECT bucket, opened FROM reveals WHERE key_id = ? AND span = ? AND bucket > ? ORDER BY bucket",
-        (asked.key_id, span, bucket - STEPS),
+        (asked.key_id, span, asked.now // step - STEPS),
     ).fetchall()
-    over = sum(opened for _, opened in rows) + asked.opens - bound
-    if over > 0:
-        freed = 0
-        for number, opened in rows:
-            freed += opened
-            if freed >= over:
-                raise BudgetSpent(-(-((number + STEPS) * step - asked.now) // 1000))
-        raise BudgetSpent(span // 1000)  # more at once than it may open in all
+    return wait_in(dict(rows), asked, span, bound)
+
+
+def _spend(connection: sqlite3.Connection, asked: Allowance, span: int, bound: int | None) -> None:
+    """Count what is opened into the bucket of now, and forget those that are over."""
+    if bound is None:
+        return
+    bucket = asked.now // (span // STEPS)
     connection.execute(
         "DELETE FROM reveals WHERE key_id = ? AND span = ? AND bucket <= ?",
         (asked.key_id, span, bucket - STEPS),
