@@ -4,6 +4,7 @@ It needs no service, only the data folder and what unlocks the keyring.
 """
 
 import asyncio
+import hmac
 from bisect import insort
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ class AuditProof:
             plaintext = self._sealer.open(self._boxes.purpose, row.name, row.box)
         except BoxError:
             return "its details do not open"
-        if digest_of_details(plaintext) != event.details_digest:
+        if not hmac.compare_digest(digest_of_details(plaintext), event.details_digest or b""):
             return "its details are others than were recorded"
         return None
 

@@ -14,11 +14,13 @@ from vault.clock import Clock, SystemClock
 from vault.config import Config
 from vault.crypto.blind_index import BlindIndex
 from vault.crypto.sealer import Sealer
-from vault.errors import BoxError
+from vault.errors import BoxError, SessionNotFound
 from vault.pace import Pace
 from vault.ports import SealedStore, Stores
 from vault.progress import Progress
-from vault.records import SealedRow
+from vault.records import SealedRow, SessionRow
+from vault.session_views import SessionViews
+from vault.sessions import MOST_LISTED
 from vault.walk import Walk
 from vault.wiring import DEFAULT_TENANT, open_files
 
@@ -88,6 +90,7 @@ class _Deep:
         self._sealer = sealer
         self._index = index
         self._clock = clock
+        self._views = SessionViews(sealer, 0)
         self._findings = findings
         self._progress = progress
         self._walk = Walk(Pace(clock, BATCH, 0, None), progress, _no_beat)
@@ -143,12 +146,25 @@ class _Deep:
             for token in persons:
                 row = await self._stores.profiles.find(token)
                 is_here = row is not None and row.is_alive(self._clock.now())
+                live = await self._stores.sessions.live_of(token, self._clock.now(), MOST_LISTED)
                 # An erasure closes the sessions before it deletes: whoever is gone has none by now.
-                if not is_here and await self._stores.sessions.live_of(token, self._clock.now(), 1):
+                if live and not is_here:
                     self._findings.add("session", token, "a session is of a person who is not there")
+                for session in live:
+                    self._bound(session)
             self._progress.advance(len(persons))
             people, after = people + len(persons), persons[-1]
         self._findings.looked_at["people with sessions"] = people
+
+    def _bound(self, session: SessionRow) -> None:
+        try:
+            self._views.claims(session)
+        except SessionNotFound:
+            self._findings.add(
+                "session_row", session.handle, "the row is not as it was sealed: nobody is let in by it"
+            )
+        except BoxError:
+            pass  # found among the boxes
 
 
 def _files(folder: Path, findings: Findings) -> None:

@@ -126,6 +126,7 @@ class IdempotencyKeyReused(VaultError):
 
     code = "idempotency_key_reused"
 
+
 class ProfileNotFound(VaultError):
     """There is no such profile."""
 

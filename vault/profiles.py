@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from vault import config
 from vault.acting import acting, by_itself
@@ -20,6 +21,7 @@ from vault.errors import (
     Duplicate,
     Invalid,
     KeyringError,
+    PatchFailed,
     ProfileNotFound,
     RevisionMismatch,
     VaultError,
@@ -186,16 +188,16 @@ class Profiles:
             if if_match is not None and row.revision not in if_match:
                 raise RevisionMismatch
             now = self._clock.now()
-            content = change(self._open(row).content)
+            try:
+                content = change(self._open(row).content)
+            except (
+                PatchFailed
+            ) as failed:  # a "test" that fails tells of a value: it is a reveal, and counts as one
+                await self._audit.reveal(self._audit.event("profile.changed", token, outcome=failed.code))
+                raise
             sealed = self._seal(token, content)
-            changed = ProfileRow(
-                token,
-                sealed.box,
-                sealed.key_version,
-                row.revision + 1,
-                row.created_at,
-                now,
-                row.expires_at,
+            changed = replace(
+                row, box=sealed.box, key_version=sealed.key_version, revision=row.revision + 1, updated_at=now
             )
             event = self._audit.event("profile.changed", token)
             if await self._store.replace(changed, self._index.profile_tags(content), row.revision, [event]):
@@ -207,11 +209,12 @@ class Profiles:
     async def erase(self, token: str) -> str:
         """End the person's sessions for good, delete box and tags; return the receipt. Raises ``ProfileNotFound``."""
         row = await self._store.find(token) if is_user_token(token) else None
-        now = self._clock.now()
-        receipt = await self._erasures.erase(token) if row else None
-        if row is None or receipt is None:
+        if row is None:
             raise ProfileNotFound
-        if row.expires_at is not None and row.expires_at <= now:
+        await self._alarms.touched(token)
+        now = self._clock.now()
+        receipt = await self._erasures.erase(token)
+        if receipt is None or (row.expires_at is not None and row.expires_at <= now):
             raise ProfileNotFound  # it had expired: gone now, and answered as unknown
         return receipt
 
@@ -262,19 +265,15 @@ class Profiles:
         by = acting.get()  # it is called in the transaction, and so not in this request's context
 
         def tell(row: ProfileRow, taken: str | None) -> Entry:
-            if taken:
-                return self._audit.event(
-                    "profile.created", None, {"field": taken}, outcome=Duplicate.code, by=by
-                )
-            return self._audit.event("profile.created", row.token, by=by)
+            token, details = (None, {"field": taken}) if taken else (row.token, None)
+            outcome = Duplicate.code if taken else "ok"
+            return self._audit.event("profile.created", token, details, outcome=outcome, by=by)
 
         return tell
 
     def _revealed(self, profile: Profile, action: str, fields: Sequence[str] | None) -> Entry:
-        details = None if fields is None else {"fields": list(fields)}
-        return self._audit.event(
-            action, profile.head.token, details, revealed_version=profile.head.key_version
-        )
+        head, details = profile.head, None if fields is None else {"fields": list(fields)}
+        return self._audit.event(action, head.token, details, revealed_version=head.key_version)
 
     def _looked_up(self, field_name: str, token: str | None, outcome: str = "ok") -> Entry:
         return self._audit.event("profile.looked_up", token, {"field": field_name}, outcome=outcome)

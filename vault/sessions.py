@@ -93,7 +93,8 @@ class Sessions:
         """
         async with self._refusals_told(wanted.user_token):
             opened = await self._open(wanted, attempt)
-        await self._tell("session.opened", opened.view.user_token, opened.view.handle)
+        replayed = {"reason": "replayed"} if attempt and attempt.replayed else {}
+        await self._tell("session.opened", opened.view.user_token, opened.view.handle, **replayed)
         return opened
 
     async def _open(self, wanted: Wanted, attempt: Attempt | None) -> OpenedSession:
@@ -125,9 +126,8 @@ class Sessions:
                 )
             except SessionNotFound:  # revoked or erased in between
                 raise ProfileNotFound from None
-            structlog.get_logger().info("session.opened")
             if ended:
-                structlog.get_logger().info("session.revoked", reason="limit", count=ended)
+                await self._tell("session.revoked", wanted.user_token, None, reason="limit", count=ended)
             return [None]
 
         result = await self._answers.once(self._store, attempt, OpenedSession, insert, lambda _: opened)
@@ -162,7 +162,6 @@ class Sessions:
                 await self._check_for(row, claims)
             changed = self._views.seal(row, msgspec.json.encode(claims))
             if await self._store.change_box(row, changed.box, changed.key_version, now):
-                structlog.get_logger().info("session.changed")
                 await self._tell("session.changed", row.user_token, row.handle)
                 return self._views.of(changed, now)
         raise Conflict
@@ -196,10 +195,8 @@ class Sessions:
             )
             new = self._views.seal(unsealed, plaintext)
             if await self._store.rotate(old, new, now):
-                structlog.get_logger().info(
-                    "session.rotated", reason="reauthenticated" if reauthenticated else "asked"
-                )
-                await self._tell("session.rotated", new.user_token, new.handle)
+                reason = "reauthenticated" if reauthenticated else "asked"
+                await self._tell("session.rotated", new.user_token, new.handle, reason=reason)
                 return OpenedSession(new_id, self._views.of(new, now))
         raise Conflict
 
@@ -208,22 +205,19 @@ class Sessions:
         row = await self._store.revoke(session_digest(session_id)) if is_session_id(session_id) else None
         if row is not None:
             self._views.forget(row)
-            structlog.get_logger().info("session.revoked", reason="by_id")
-            await self._tell("session.revoked", row.user_token, row.handle)
+            await self._tell("session.revoked", row.user_token, row.handle, reason="by_id")
 
     async def end_handle(self, handle: str) -> None:
         """Revoke the session with this public handle. There being none is fine."""
         row = await self._store.revoke_handle(handle) if is_handle(handle) else None
         if row is not None:
-            structlog.get_logger().info("session.revoked", reason="by_handle")
-            await self._tell("session.revoked", row.user_token, handle)
+            await self._tell("session.revoked", row.user_token, handle, reason="by_handle")
 
     async def end_all(self, user_token: str, keep: str | None = None) -> None:
         """Revoke every session of a person, also those being opened now, but for the one with handle ``keep``."""
         if is_user_token(user_token):
             await self._store.revoke_all(user_token, keep, self._clock.now())
-            structlog.get_logger().info("session.revoked", reason="all_of_person")
-            await self._tell("session.all_revoked", user_token, keep)
+            await self._tell("session.revoked", user_token, keep, reason="all_of_person")
 
     async def of_person(self, user_token: str) -> list[SessionView]:
         """Return the person's live sessions, the newest first; none for an unknown person.
@@ -256,11 +250,11 @@ class Sessions:
         structlog.get_logger().info("session.refused", reason="unknown" if row is None else "expired")
         raise SessionNotFound
 
-    async def _tell(self, action: str, user_token: str | None, handle: str | None) -> None:
-        """Record an act that was done; it is answered only after that."""
-        await self._audit.record(
-            self._audit.event(action, user_token, {"handle": handle} if handle else None)
-        )
+    async def _tell(self, action: str, user_token: str | None, handle: str | None, **said: str | int) -> None:
+        """Log and record an act that was done; it is answered only after that."""
+        structlog.get_logger().info(action, **said)
+        details = {**({"handle": handle} if handle else {}), **said}
+        await self._audit.record(self._audit.event(action, user_token, details or None))
 
     @asynccontextmanager
     async def _refusals_told(self, user_token: str | None) -> AsyncIterator[None]:

@@ -1,6 +1,5 @@
 """Tells somebody outside of the vault of an alarm: one POST with a signed statement."""
 
-
 import aiohttp
 
 #: Seconds for the whole exchange.

@@ -196,17 +196,18 @@ ACTS: dict[str, tuple[Do, list[Told]]] = {
         lambda s: s.call(422, "PATCH", "/sessions/current", {"claims": {"role": ADA["email"]}}, **s.presented()),
         [Told("session.refused", "ada", outcome="claim_refused")],
     ),
-    "a session is rotated": (_rotate, [Told("session.rotated", "ada", {"handle": HANDLE})]),
+    "a session is rotated": (_rotate, [Told("session.rotated", "ada", {"handle": HANDLE, "reason": "asked"})]),
     "a session ends": (
         lambda s: s.call(204, "DELETE", "/sessions/current", **s.presented()),
-        [Told("session.revoked", "ada", {"handle": HANDLE})],
+        [Told("session.revoked", "ada", {"handle": HANDLE, "reason": "by_id"})],
     ),
     "a session that has ended": (lambda s: s.call(204, "DELETE", "/sessions/current", **s.presented()), []),
     "another session is opened": (lambda stage: stage.session(), [Told("session.opened", "ada", {"handle": HANDLE})]),
     "a session ends by its handle": (
-        _call(204, "DELETE", "/sessions/{handle}"), [Told("session.revoked", "ada", {"handle": HANDLE})],
+        _call(204, "DELETE", "/sessions/{handle}"),
+        [Told("session.revoked", "ada", {"handle": HANDLE, "reason": "by_handle"})],
     ),
-    "all sessions end": (_call(204, "DELETE", "/profiles/{ada}/sessions"), [Told("session.all_revoked", "ada")]),
+    "all sessions end": (_call(204, "DELETE", "/profiles/{ada}/sessions"), [Told("session.revoked", "ada", {"reason": "all_of_person"})]),
     "leave to read in bulk": (_unlock, [Told("bulk.unlocked", None, {"reason": REASON})]),
     "profiles are read in bulk": (
         lambda s: s.call(200, "POST", "/profiles/bulk/read",

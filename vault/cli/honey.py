@@ -52,7 +52,6 @@ def plant(place: Place, *, profile: TextIO, suspend_key: bool) -> None:
 def mark(place: Place, *, token: str, suspend_key: bool) -> None:
     """Make a decoy of a profile that there is."""
 
-
     async def work(vault: Vault) -> None:
         if await vault.profiles.person(token) is None:
             raise ProfileNotFound

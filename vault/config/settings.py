@@ -188,7 +188,9 @@ class Access(Section):
     """How refused access keys are slowed down, by address; valid ones never are."""
 
     failure_hold: int = setting(
-        100, "Milliseconds until any refused key is answered; doubles with every 10 of a minute, to 2000.", most=2000
+        100,
+        "Milliseconds until any refused key is answered; doubles with every 10 of a minute, to 2000.",
+        most=2000,
     )
     failures_per_minute: int = setting(
         60, "Refused keys from one address (IPv6: /64) until they are answered 429 at once.", least=1

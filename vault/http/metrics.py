@@ -80,12 +80,16 @@ class Metrics(Collector):
             "vault_live_sessions", "Sessions that have not expired.", census.live_sessions
         )
         lag = GaugeMetricFamily(
-            "vault_sweep_lag_seconds", "How long the oldest row that has ended is still there.", labels=("store",)
+            "vault_sweep_lag_seconds",
+            "How long the oldest row that has ended is still there.",
+            labels=("store",),
         )
         for store, milliseconds in census.overdue.items():
             lag.add_metric((store,), milliseconds / 1000)
         alarms = CounterMetricFamily("vault_alarms", "Honey tokens opened.", self._vault.alarms.raised)
         unheard = GaugeMetricFamily(
-            "vault_alarms_undelivered", "Alarms that the webhook has not taken.", self._vault.alarms.undelivered
+            "vault_alarms_undelivered",
+            "Alarms that the webhook has not taken.",
+            self._vault.alarms.undelivered,
         )
         yield from (requests, seconds, rows, aside, live, lag, alarms, unheard)

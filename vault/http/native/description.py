@@ -143,7 +143,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     codes += WITH_BODY if operation.body else ()
     codes += ["malformed"] if operation.headers else []
     codes += ["invalid"] if operation.query else []
-    codes += ["audit_unavailable", "invalid", "malformed"] if operation.audited else []
+    codes += ["audit_unavailable", "invalid"] if operation.audited else []
     codes += ["idempotency_key_reused"] if operation.idempotent else []
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):

@@ -91,7 +91,9 @@ class Opening(Schema):
     )
     action = fields.String(required=True, metadata={"example": "profile.revealed"})
     purpose = fields.String(required=True, allow_none=True, metadata={"example": "ticket 4711"})
-    fields_ = fields.List(fields.String(), data_key="fields", required=True, allow_none=True)
+    fields_ = fields.List(
+        fields.String(), data_key="fields", required=True, allow_none=True, metadata={"example": ["email"]}
+    )
 
 
 class Export(OpenedProfile):

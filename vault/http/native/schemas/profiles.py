@@ -25,7 +25,9 @@ from vault.http.native.fields import (
 #: Any object; what finds it has to be text or a whole number.
 PROFILE_FORM = {
     "example": PROFILE_EXAMPLE,
-    "properties": {name: {"type": ["string", "integer", "null"]} for name in ("login", "email", "phone", "custom")},
+    "properties": {
+        name: {"type": ["string", "integer", "null"]} for name in ("login", "email", "phone", "custom")
+    },
 }
 
 
