@@ -191,6 +191,7 @@ async def _replay(
     watch = KeyWatch(opened.file, keyring, opened.sealer, stores.keys, stores.processes, clock)
     audit = wiring.audit_of(work, DEFAULT_TENANT, clock, opened, watch)
     await make_known(stores.keys, keyring, opened.sealer, audit, clock)
+    await audit.record(audit.event("vault.restored", None, {"made_at": restored.made_at}))
     await Custody(opened.file, keyring, opened.sealer, stores, audit, clock).forget_others()
     erasures: Erasures = wiring.erasures_of(work, DEFAULT_TENANT, clock, opened, audit)
     async for tokens in _people(stores):

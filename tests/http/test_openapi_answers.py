@@ -30,7 +30,7 @@ from vault.http.native.audit import NDJSON
 from vault.http.native.operation import PREFIX
 from vault.records import Rails
 
-#: Answers that take another writer at the very moment, or another setting (audit.require_purpose); other tests show them.
+#: Answers that take another writer at the very moment, or the setting audit.require_purpose; other tests show them.
 RARE = {
     "PATCH /sessions/current": {"409"},
     "POST /sessions/current/rotate": {"409"},

@@ -207,7 +207,10 @@ ACTS: dict[str, tuple[Do, list[Told]]] = {
         _call(204, "DELETE", "/sessions/{handle}"),
         [Told("session.revoked", "ada", {"handle": HANDLE, "reason": "by_handle"})],
     ),
-    "all sessions end": (_call(204, "DELETE", "/profiles/{ada}/sessions"), [Told("session.revoked", "ada", {"reason": "all_of_person"})]),
+    "all sessions end": (
+        _call(204, "DELETE", "/profiles/{ada}/sessions"),
+        [Told("session.revoked", "ada", {"reason": "all_of_person"})],
+    ),
     "leave to read in bulk": (_unlock, [Told("bulk.unlocked", None, {"reason": REASON})]),
     "profiles are read in bulk": (
         lambda s: s.call(200, "POST", "/profiles/bulk/read",

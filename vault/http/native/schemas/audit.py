@@ -72,7 +72,10 @@ class AuditEvent(Schema):
             "example": {},
         },
     )
-    link = fields.String(required=True, metadata={"description": "Its place in the chain, 64 hex digits."})
+    link = fields.String(
+        required=True,
+        metadata={"description": "Its place in the chain, 64 hex digits.", "example": "5c1d647c" * 8},
+    )
 
 
 class AuditPage(Schema):
