@@ -143,6 +143,10 @@ class Audit:
         except StoreUnavailable as error:
             raise AuditUnavailable from error
 
+    async def require_writable(self) -> None:
+        """Raise ``StaleKeys`` or ``AuditUnavailable`` if no event can be put behind the end as it is."""
+        self._require_noted(await self._store.end())
+
     def require_purpose(self) -> None:
         """Raise ``PurposeMissing`` if a profile may be opened for a purpose only, and none was named."""
         by = acting.get()

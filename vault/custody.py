@@ -148,6 +148,8 @@ class Custody:
     async def enable(self, line: str, version: int) -> None:
         """Let a disabled version open again."""
         newer = self.keyring.moved(line, version, KeyState.RETIRING)
+        if line != "audit":
+            await self._audit.require_writable()  # what cannot be recorded is not done
         if line == "index":  # a version that is looked up is claimed as well
             await self._stores.keys.reopen(line, version)
         await self._write(newer)

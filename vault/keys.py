@@ -55,6 +55,13 @@ async def mismatches(stores: Stores, keyring: Keyring, sealer: Sealer) -> list[s
     trouble = await unproven(stores.keys, keyring, sealer)
     trouble += await left_behind(stores.keys, keyring)
     trouble += await _lost_index(stores, keyring)
+    end = await stores.audit.end()
+    last = keyring.get("audit", end.mac_version) if end else None
+    if last is not None and last.state is KeyState.DISABLED:
+        trouble.append(
+            f"The audit trail ends under {_name('audit', last.version)}, which is disabled: nothing can be recorded "
+            f"behind it. Enable it before any other: tokenvault keys enable audit {last.version}"
+        )
     known = {(record.line, record.version) for record in await stores.keys.known()}
     for line, versions in sorted((await stores.keys.versions_in_use()).items()):
         for version in sorted(versions):

@@ -6,7 +6,7 @@ to be in the threat model.
 
 from typing import NamedTuple
 
-from tests.faults.bits import AUDIT, CHECK, NONE, QUIET, REFUSED, SERVED, UNFORESEEN, UNKNOWN, UNREADABLE
+from tests.faults.bits import AUDIT, CHECK, NONE, QUIET, REFUSED, SERVED, STOPPED, UNKNOWN, UNREADABLE
 
 
 class Column(NamedTuple):
@@ -46,13 +46,17 @@ ANSWERS = {
         AUDIT, AUDIT, "what an event says in detail is bound to it by its digest"
     ),
     "vault.audit_details.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
-    "vault.audit_end.one": Column(
-        UNFORESEEN, NONE, "an end that is not found is an exception, which is a defect"
+    "vault.audit_end.one": Column(STOPPED, NONE, "no event is put behind an end that is not the vault's own"),
+    "vault.audit_end.sequence": Column(
+        STOPPED, NONE, "no event is put behind an end that is not the vault's own"
     ),
-    "vault.audit_end.sequence": Column(AUDIT, NONE, "the end of the chain is vouched for by a key"),
-    "vault.audit_end.link": Column(AUDIT, NONE, "the end of the chain is vouched for by a key"),
-    "vault.audit_end.mac": Column(AUDIT, NONE, "the end of the chain is vouched for by a key"),
-    "vault.audit_end.mac_version": Column(AUDIT, NONE, "the end of the chain is vouched for by a key"),
+    "vault.audit_end.link": Column(
+        STOPPED, NONE, "no event is put behind an end that is not the vault's own"
+    ),
+    "vault.audit_end.mac": Column(STOPPED, NONE, "no event is put behind an end that is not the vault's own"),
+    "vault.audit_end.mac_version": Column(
+        STOPPED, NONE, "no event is put behind an end that is not the vault's own"
+    ),
     "vault.audit_events.sequence": Column(
         AUDIT, AUDIT, "each event is chained to the one before, under a key"
     ),

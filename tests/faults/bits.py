@@ -31,6 +31,7 @@ UNREADABLE = "the row answers 500 internal_error, the others as ever"
 UNKNOWN = "the row answers as unknown or as new"
 CHECK = "nothing that is served changes, and check speaks of it"
 AUDIT = "nothing that is served changes, and audit verify finds it"
+STOPPED = "nothing that is recorded is done any more, 503, and audit verify finds it"
 QUIET = "nothing that is served changes"
 SERVED = "what the file says is served"
 UNFORESEEN = "an exception that nobody foresaw"
@@ -54,6 +55,8 @@ def outcome(before: dict[str, str], after: dict[str, str]) -> str:
     refusals = {told.split(" ")[0] if told[3:4] == " " else told for told in other.values()}
     if refusals == {"500"}:
         return UNREADABLE
+    if refusals == {"503"}:
+        return STOPPED
     return UNKNOWN if refusals <= {"401", "404", "409", "[]"} else SERVED
 
 
