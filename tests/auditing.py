@@ -10,7 +10,9 @@ from vault.key_watch import KeyWatch
 from vault.ports import Stores
 
 
-def an_audit(stores: Stores, keyring: Keyring, config: Config | None = None, clock: FakeClock | None = None) -> Audit:
+def an_audit(
+    stores: Stores, keyring: Keyring, config: Config | None = None, clock: FakeClock | None = None
+) -> Audit:
     """Return the trail of the tenant "default" of a vault whose keys do not change."""
     clock, sealer = clock or FakeClock(), Sealer(keyring, wiring.DEFAULT_TENANT)
     watch = KeyWatch(None, keyring, sealer, stores.keys, stores.processes, clock)

@@ -133,15 +133,18 @@ class Audit:
             details = {**(details or {}), "request_metadata": by.metadata}
         return _Entry(self, self._clock.now(), by, action, outcome, user_token, revealed_version, details)
 
-    @with_fresh_keys
     async def record(self, *entries: Entry, allowance: Allowance | None = None) -> None:
         """Record events on their own. Raises ``AuditUnavailable``: then what they tell of is not to be answered."""
         try:
-            await self._store.append(entries, allowance)
+            await self._append(entries, allowance)
         except AuditUnavailable:
             raise
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StaleKeys) as error:  # also for keys that reading them anew did not mend
             raise AuditUnavailable from error
+
+    @with_fresh_keys
+    async def _append(self, entries: Sequence[Entry], allowance: Allowance | None) -> None:
+        await self._store.append(entries, allowance)
 
     async def require_writable(self) -> None:
         """Raise ``StaleKeys`` or ``AuditUnavailable`` if no event can be put behind the end as it is."""

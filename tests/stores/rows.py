@@ -68,7 +68,9 @@ class AnEntry:
             sequence, self.at, "default", self.actor, self.action, self.outcome, self.user_token, None, None,
             self.revealed_version, bytes(32) if details else None, link, secrets.token_bytes(32), self.mac_version,
         )  # fmt: skip
-        return Linked(event, details, End(sequence, link, secrets.token_bytes(32), self.mac_version), self.checkpoint)
+        return Linked(
+            event, details, End(sequence, link, secrets.token_bytes(32), self.mac_version), self.checkpoint
+        )
 
 
 def a_new_profile(*tags: Tag, **changes: Any) -> NewProfile:

@@ -233,7 +233,8 @@ async def test_a_version_that_rows_need_is_not_disabled(data: Path, clock: FakeC
         ((events,),) = select(data / "vault.db", "SELECT count(*) FROM audit_details WHERE key_version = 1")
         ((keys,),) = select(data / "vault.db", "SELECT count(*) FROM access_keys")
         with pytest.raises(
-            KeyMoveRefused, match=rf"^{3 + events + keys} rows still need version 1 of line 'data'\. Re-seal them first"
+            KeyMoveRefused,
+            match=rf"^{3 + events + keys} rows still need version 1 of line 'data'\. Re-seal them first",
         ):
             await operator.custody.disable("data", 1)
         spoil(data / "vault.db", "UPDATE profiles SET box = zeroblob(99) WHERE token = ?", token)

@@ -98,7 +98,9 @@ async def _rotated_data(stores: Stores) -> Keyring:
     details, sealer = sealed(stores, "audit_details"), Sealer(both, "default")
     rows = await details.page(None, 99, 1)
     assert rows
-    assert await details.swap([(row, *sealer.reseal(details.purpose, row.name, row.box)) for row in rows]) == len(rows)
+    assert await details.swap(
+        [(row, *sealer.reseal(details.purpose, row.name, row.box)) for row in rows]
+    ) == len(rows)
     rotated = both.moved("data", 1, KeyState.DISABLED)
     await _written_with(stores, rotated)
     return rotated
