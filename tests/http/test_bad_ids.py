@@ -138,7 +138,8 @@ async def test_ids_that_were_never_given_write_nothing(watched: Client, wire: Tr
     assert set(wire.calls) <= {"access.find", "access.insert", "sessions.find", *STARTING}
 
 
-STARTING = {"profiles.unfinished_erasures", "profiles.expired", "profiles.purge_answers"}
+#: What a start asks the stores, before anybody has called.
+STARTING = {"audit.end", "profiles.unfinished_erasures", "profiles.expired", "profiles.purge_answers"}
 
 
 async def test_an_id_is_read_from_its_header_alone(watched: Client, watched_scene: Scene) -> None:
