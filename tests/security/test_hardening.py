@@ -176,10 +176,10 @@ async def test_no_log_shows_what_an_exception_had_in_its_hands(style: str) -> No
     except ValueError as error:
         structlog.get_logger().error("careless.line", exc_info=True, stack_info=True, error_text=str(error))
         structlog.get_logger().exception("another.line", key=key, locals=locals())
-        logging.getLogger("some.library").exception("said %s", error)
+        logging.getLogger("some.package").exception("said %s", error)
         asyncio.get_running_loop().call_exception_handler({"message": str(error), "exception": error})
     printed = stream.getvalue()
-    for event in ("careless.line", "another.line", "some.library", "asyncio", "ValueError"):
+    for event in ("careless.line", "another.line", "some.package", "asyncio", "ValueError"):
         assert event in printed
     secrets: dict[str, Secret] = {"key": key, "email": ADA["email"], "login": ADA["login"]}
     assert leaks({"the log": printed.encode()}, secrets) == []
