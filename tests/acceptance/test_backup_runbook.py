@@ -1,53 +1,19 @@
-"""The commands of docs/backup.md, run as they are written, by the shell of the key runbook's operator."""
+"""The commands of docs/backup.md, run as they are written."""
 
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance import test_key_runbook
-from tests.acceptance.test_key_runbook import Block, House, Operator
+from tests.acceptance.runbook import ROOT, House, Operator, scenarios
 
-PAGE = (Path(__file__).parents[2] / "docs" / "backup.md").read_text("utf-8")
-_PIECES = re.compile(
-    r"<!-- (?P<begins>run by tests/acceptance/test_backup_runbook\.py: )?(?P<mark>[^>]+?) -->"
-    r"|```(?P<kind>sh)\n(?P<text>.*?)```",
-    re.DOTALL,
-)
-
-
-def scenarios() -> dict[str, list[Block]]:
-    """Return the blocks of each scenario, in order."""
-    found: dict[str, list[Block]] = {}
-    name = mark = ""
-    for piece in _PIECES.finditer(PAGE):
-        if piece["mark"]:
-            mark = piece["mark"]
-            if piece["begins"]:
-                name = mark
-                found[name] = []
-        else:
-            found[name].append(Block("sh", piece["text"], mark))
-            mark = ""
-    return found
-
-
-SCENARIOS = scenarios()
+SCENARIOS = scenarios((ROOT / "docs" / "backup.md").read_text("utf-8"), Path(__file__))
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
-    """A vault that the service makes; the operator reads this page."""
-    monkeypatch.setattr(test_key_runbook, "SCENARIOS", SCENARIOS)
+def house(tmp_path: Path) -> House:
+    """A vault that is not there yet; the service makes it."""
     return House(tmp_path)
-
-
-def test_every_block_of_the_page_is_run() -> None:
-    """Each scenario has its test here, and each command stands in one."""
-    written = Path(__file__).read_text("utf-8")
-    assert all(f'"{name}"' in written for name in SCENARIOS)
-    assert sum(map(len, SCENARIOS.values())) == PAGE.count("```sh\n")
 
 
 @pytest.mark.parametrize("name", ["every night", "sealed"])
@@ -55,7 +21,7 @@ def test_a_backup_beside_the_service(name: str, house: House) -> None:
     """As it is typed, with people in it."""
     with house.serving():
         house.take_in()
-        operator = Operator(name, house.folder)
+        operator = Operator(SCENARIOS[name], house.folder)
         while not operator.is_done():
             assert "backup of 6 profiles" in operator.types() or operator.is_done()
         house.stand()
@@ -63,7 +29,7 @@ def test_a_backup_beside_the_service(name: str, house: House) -> None:
 
 def test_restoring(house: House) -> None:
     """From a backup, with what was kept apart; whoever was erased since is erased there too."""
-    operator = Operator("restoring", house.folder)
+    operator = Operator(SCENARIOS["restoring"], house.folder)
     with house.serving():
         house.take_in()
         operator.types()
@@ -79,7 +45,7 @@ def test_restoring(house: House) -> None:
 
 def test_a_receipt(house: House) -> None:
     """The last line of the ledger is the person's receipt."""
-    operator = Operator("receipt", house.folder)
+    operator = Operator(SCENARIOS["receipt"], house.folder)
     with house.serving():
         house.take_in()
         _, receipt = house.say("DELETE", f"/profiles/{house.tokens[0]}")

@@ -1,205 +1,26 @@
 """The runbook's commands, run as they are written, scenario by scenario, beside a real service where it says so."""
 
-import os
 import re
-import sqlite3
-import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
 
-from tests.acceptance.terminal import call, run
+from tests.acceptance.runbook import PEOPLE, ROOT, House, Operator, quoted, scenarios
+from tests.acceptance.terminal import run
 from tests.acceptance.test_unlock_services import TOKEN, service
-from tests.program import Program
-from tests.rotating import keyring_of
 from vault.cli.keys import keys
 from vault.config import load
 from vault.crypto.keyring import LINES
 
-ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "key-rotation.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
-PATIENCE = 100
-PEOPLE = 6
 DAY = 86_400_000
-
-#: A marker that begins a scenario, one that says what happens next, or a block of commands.
-_PIECES = re.compile(
-    r"<!-- (?:run by tests/acceptance/test_key_runbook\.py: )?(?P<mark>[^>]+?) -->|```(?P<kind>\w+)\n(?P<text>.*?)```",
-    re.DOTALL,
-)
-_BEGINS = "<!-- run by tests/acceptance/test_key_runbook.py: "
-#: What is run. The other kinds are settings, and an excerpt of a unit file.
-RUN = ("sh", "cron", "sql")
-
-
-@dataclass
-class Block:
-    """Commands, and the marker in the text before them."""
-
-    kind: str
-    text: str
-    mark: str
-
-
-def scenarios() -> dict[str, list[Block]]:
-    """Return the blocks of each scenario, in order."""
-    found: dict[str, list[Block]] = {}
-    name = mark = ""
-    for piece in _PIECES.finditer(RUNBOOK):
-        if piece["mark"]:
-            mark = piece["mark"]
-            if piece[0].startswith(_BEGINS):
-                name = mark
-                assert name not in found, name
-                found[name] = []
-        elif piece["kind"] in RUN:
-            assert name, piece[0]
-            found[name].append(Block(piece["kind"], piece["text"], mark))
-            mark = ""
-    return found
-
-
-SCENARIOS = scenarios()
-
-
-@dataclass
-class Operator:
-    """Types the commands of one scenario in a folder that holds ``data/``; one shell, so to speak, for all of them.
-
-    ``values`` is what an operator puts in the place of what the runbook cannot know.
-    """
-
-    name: str
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._blocks = list(SCENARIOS[self.name])
-        programs = self.folder / "bin"
-        programs.mkdir()
-        tokenvault = programs / "tokenvault"
-        tokenvault.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vault "$@"\n')
-        tokenvault.chmod(0o755)
-        path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("VAULT_", "AWS_"))}
-        self.environment = {
-            **own, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(self.folder), **self.environment,
-        }  # fmt: skip
-        self._state = self.folder / "shell-state"
-        self._state.write_text("")
-
-    def next_block(self, kind: str = "sh", mark: str = "") -> str:
-        """Take the next block of the scenario, which has to be of this kind behind this marker."""
-        block = self._blocks.pop(0)
-        assert (block.kind, block.mark) == (kind, mark or (self.name if block.mark == self.name else ""))
-        text = block.text
-        for written, meant in self.values.items():
-            text = text.replace(written, meant)
-        assert "…" not in text
-        return text
-
-    def types(self, mark: str = "") -> str:
-        """Run the next block. Each command must end with the exit code that its comment tells, or with 0."""
-        script = ['expect() { [ "$1" = "$2" ] || { echo "$3: exit code $1, not $2" >&2; exit 99; }; }']
-        script += ["set -a", f". '{self._state}'"]
-        commands = self.next_block(mark=mark).replace("\\\n", " ").splitlines()
-        for command in filter(None, commands):
-            told = re.search(r"# exit code (\d+)", command)
-            script += [f"echo '$ '{_quoted(command)}", command]
-            script += [f"expect $? {told[1] if told else 0} {_quoted(command)}"]
-        script += [f"export -p > '{self._state}'"]
-        return self.shell("\n".join(script), 0)
-
-    def shell(self, script: str, code: int | None) -> str:
-        """Run a script in the folder; return all it printed."""
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=self.folder, env=self.environment, timeout=PATIENCE, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        assert code is None or done.returncode == code, done.stdout
-        return done.stdout
-
-    def is_done(self) -> bool:
-        """Whether nothing of the scenario is left to type."""
-        return not self._blocks
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
-class House:
-    """A vault in a folder, its service, and the people in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.data = folder, folder / "data"
-        self.tokens: list[str] = []
-        self.sessions: list[str] = []
-        self._program: Program | None = None
-        self._key = ""
-
-    @contextmanager
-    def serving(self, **environment: str) -> Iterator[Program]:
-        """Run the service; it must end in good order."""
-        with Program(self.data, self.folder, environment=environment) as program:
-            self._program = program
-            self._key = self._key or program.access_key
-            yield program
-            assert program.stop() == 0
-        self._program = None
-
-    def say(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Call the service."""
-        assert self._program is not None
-        return call(self._program.url, method, f"/api/v1{path}", self._key, body)
-
-    def take_in(self) -> None:
-        """Keep people, and a session of each."""
-        for number in range(PEOPLE):
-            status, made = self.say("POST", "/profiles", {"profile": _person(number)})
-            assert status == 201, made
-            self.tokens.append(made["token"])
-            status, opened = self.say("POST", "/sessions", {"user_token": made["token"], "claims": {}})
-            assert status == 201, opened
-
-    def stand(self, *, without: tuple[int, ...] = (), sessions: int = 1) -> None:
-        """Everybody is read, found by e-mail, and unique; a newcomer is taken in; sessions are as many as they were."""
-        for number in set(range(PEOPLE)) - set(without):
-            token = self.tokens[number]
-            status, read = self.say("GET", f"/profiles/{token}")
-            assert (status, read.get("profile")) == (200, _person(number)), read
-            email = {"email": _person(number)["email"]}
-            assert self.say("POST", "/profiles/lookup", email) == (200, {"token": token})
-            assert self.say("POST", "/profiles", {"profile": _person(number)})[0] == 409
-            status, listed = self.say("GET", f"/profiles/{token}/sessions")
-            assert (status, len(listed["sessions"])) == (200, sessions)
-        status, made = self.say(
-            "POST", "/profiles", {"profile": {"email": f"new{len(self.sessions)}@example.org"}}
-        )
-        assert status == 201, made
-        self.sessions.append(made["token"])
-
-    def states(self, line: str) -> list[str]:
-        """Return the states of the versions of a line, the oldest first, by the keyring on disk."""
-        return [key.state.value for key in keyring_of(self.data).of_line(line)]
-
-    def sql(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Do something to the database, past the vault."""
-        with closing(sqlite3.connect(self.data / "vault.db", isolation_level=None)) as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-
-def _person(number: int) -> dict[str, str]:
-    return {"email": f"person{number}@example.org", "name": f"Person {number}"}
+SCENARIOS = scenarios(RUNBOOK, Path(__file__))
 
 
 @pytest.fixture
@@ -211,7 +32,7 @@ def house(tmp_path: Path) -> House:
 @contextmanager
 def beside_a_service(house: House, name: str, **environment: str) -> Iterator[Operator]:
     """Give an operator beside a running service with people in it; the whole scenario has to be typed."""
-    operator = Operator(name, house.folder, environment)
+    operator = Operator(SCENARIOS[name], house.folder, environment)
     with house.serving():
         house.take_in()
         yield operator
@@ -221,22 +42,13 @@ def beside_a_service(house: House, name: str, **environment: str) -> Iterator[Op
 @contextmanager
 def with_the_service_stopped(house: House, name: str) -> Iterator[Operator]:
     """Give an operator at a vault with people in it, which does not serve; afterwards it starts and all is well."""
-    operator = Operator(name, house.folder)
+    operator = Operator(SCENARIOS[name], house.folder)
     with house.serving():
         house.take_in()
     yield operator
     assert operator.is_done()
     with house.serving():
         house.stand()
-
-
-def test_every_block_of_the_runbook_is_run() -> None:
-    """Each marker has its test here, and each command stands behind a marker."""
-    written = Path(__file__).read_text("utf-8")
-    for name in SCENARIOS:
-        assert f'"{name}"' in written, name
-    blocks = sum(len(blocks) for blocks in SCENARIOS.values())
-    assert blocks == len(re.findall(r"^```(?:sh|cron|sql)\n", RUNBOOK, re.MULTILINE))
 
 
 def test_the_settings_of_the_runbook_can_be_read(tmp_path: Path) -> None:
@@ -307,7 +119,7 @@ def test_the_one_command_of_the_readme(house: House) -> None:
     (house.folder / ".venv" / "bin").symlink_to(house.folder / "bin")
     with house.serving():
         house.take_in()
-        operator = Operator("status", house.folder)
+        operator = Operator(SCENARIOS["status"], house.folder)
         assert "left:" not in operator.shell(command, 0)
         for line in LINES:
             assert house.states(line) == ["disabled", "active"]
@@ -537,7 +349,7 @@ def test_rows_that_do_not_open(house: House) -> None:
 
 def _sql(statements: str) -> str:
     program = f'import sqlite3; sqlite3.connect("data/vault.db").executescript({statements!r})'
-    return f"{_quoted(sys.executable)} -c {_quoted(program)}"
+    return f"{quoted(sys.executable)} -c {quoted(program)}"
 
 
 def restarted(house: House, **environment: str) -> None:
