@@ -129,5 +129,8 @@ class Compromise:
         while count := await self._stores.sessions.purge(_END_OF_TIME, CHUNK):
             ended += count
             await self._custody.renew()
+        if ended:
+            told = {"reason": "compromise", "count": ended}
+            await self._audit.record(self._audit.event("session.revoked", None, told))
         self._progress.did(f"{counted(ended, 'session is', 'sessions are')} ended")
         return ended

@@ -10,6 +10,7 @@ from vault.config import Config
 from vault.crypto.keyring import KeyState
 from vault.errors import KeyMoveRefused, NoSuchKey, StaleKeys
 from vault.key_desk import Manner, open_desk
+from vault.ports import Wanted
 from vault.profile_views import NewContent
 from vault.progress import Silent
 from vault.wiring import open_vault
@@ -104,6 +105,9 @@ async def test_sessions_end_if_asked(data: Path, clock: FakeClock) -> None:
     assert exposure.sessions_ended == PEOPLE
     assert select(data / "sessions.db", "SELECT count(*) FROM sessions") == [(0,)]
     assert select(data / "vault.db", "SELECT count(*) FROM profiles") == [(PEOPLE,)]
+    async with process(data, clock) as serving:
+        [event] = await serving.vault.audit.events(Wanted(action="session.revoked"), 0, 10)
+        assert await serving.vault.audit.details(event) == {"reason": "compromise", "count": PEOPLE}
 
 
 async def test_a_stolen_index_key_makes_tags_until_all_have_others(data: Path, clock: FakeClock) -> None:
