@@ -20,7 +20,7 @@ from vault.crypto.sealer import Sealer
 from vault.errors import BoxError, StatementRefused
 from vault.ports import AuditStore, SealedStore, Wanted
 from vault.progress import Progress
-from vault.records import ERASURES, Event
+from vault.records import ERASURES, End, Event
 
 #: Findings that are kept; the others are counted.
 MOST_KEPT = 100
@@ -58,6 +58,15 @@ class Verdict:
         del self.findings[MOST_KEPT:]
 
 
+@dataclass(slots=True)
+class _Walk:
+    """Where a walk along the trail has come: the last link, and what is to be judged when all were seen."""
+
+    previous: bytes = GENESIS
+    missing: dict[int, tuple[str | None, str]] = field(default_factory=dict)
+    erased: set[str | None] = field(default_factory=set)
+
+
 class AuditProof:
     """Proves one vault's trail. ``signers`` are the public keys (base64) of its signing keys."""
 
@@ -80,7 +89,10 @@ class AuditProof:
         self._progress = progress
 
     async def verify(self, anchored: Iterable[str]) -> Verdict:
-        """Read everything once. ``anchored`` are the checkpoints that were kept outside of the database."""
+        """Read everything that there is at the beginning; a service may go on meanwhile.
+
+        ``anchored`` are the checkpoints that were kept outside of the database.
+        """
         verdict, signed_links = Verdict(), dict[int, str]()
         for text in anchored:
             self._take(text, signed_links, verdict, "kept outside of the database")
@@ -93,19 +105,37 @@ class AuditProof:
             after = checkpoints[-1].sequence
         for sequence in kept - stored:  # it is in the database before it is anywhere else
             verdict.add(sequence, "its checkpoint is gone from the database, and kept outside of it")
-        await self._walk(verdict, signed_links)
-        await self._judge_end(verdict, signed_links)
+        # The end is read before the events: what is written behind it from here on is for the next proof.
+        end = await self._store.end()
+        walk = _Walk()
+        self._progress.begin("verifying events", end.sequence if end else 0)
+        await self._walk(walk, verdict, signed_links, end)
+        if end is not None and await self._is_passed(end):
+            await self._walk(walk, verdict, signed_links, None)
+        await self._judge_details(walk, verdict)
+        await self._judge_end(verdict, signed_links, end)
         return verdict
 
-    async def _walk(self, verdict: Verdict, signed_links: dict[int, str]) -> None:
-        previous, missing, erased = GENESIS, {}, set()
-        end = await self._store.end()
-        self._progress.begin("verifying events", end.sequence if end else 0)
-        while events := await self._store.events(Wanted(), verdict.last, PAGE):
+    async def _is_passed(self, end: End) -> bool:
+        """Whether there are events behind an end that is still where it was: the two move together."""
+        behind = await self._store.events(Wanted(), end.sequence, 1)
+        return bool(behind) and await self._store.end() == end
+
+    async def _walk(
+        self, walk: _Walk, verdict: Verdict, signed_links: dict[int, str], end: End | None
+    ) -> None:
+        """Look at each event up to the end, or up to the last that there is."""
+        while (end is None or verdict.last < end.sequence) and (
+            events := await self._store.events(
+                Wanted(), verdict.last, PAGE if end is None else min(PAGE, end.sequence - verdict.last)
+            )
+        ):
             for event in events:
+                if end is not None and event.sequence > end.sequence:
+                    return
                 if event.sequence != verdict.last + 1:
                     verdict.add(verdict.last + 1, _missing(verdict.last + 1, event.sequence - 1))
-                what = self._what_is_wrong(event, previous)
+                what = self._what_is_wrong(event, walk.previous)
                 if what:
                     verdict.add(event.sequence, what)
                 elif signed_links.get(event.sequence, event.link.hex()) != event.link.hex():
@@ -114,15 +144,17 @@ class AuditProof:
                         "a signed checkpoint says otherwise: the trail was replaced up to here",
                     )
                 if event.details_digest is not None and (wrong := await self._details(event)):
-                    missing[event.sequence] = event.user_token, wrong
+                    walk.missing[event.sequence] = event.user_token, wrong
                 if event.action in ERASURES:
-                    erased.add(event.user_token)
-                previous, verdict.last = event.link, event.sequence
+                    walk.erased.add(event.user_token)
+                walk.previous, verdict.last = event.link, event.sequence
                 verdict.events += 1
             self._progress.advance(len(events))
             await asyncio.sleep(0)
-        for sequence, (token, wrong) in missing.items():
-            if token in erased and wrong is _GONE:
+
+    async def _judge_details(self, walk: _Walk, verdict: Verdict) -> None:
+        for sequence, (token, wrong) in walk.missing.items():
+            if wrong is _GONE and (token in walk.erased or await self._was_erased_since(token, verdict.last)):
                 verdict.gone += 1
             else:
                 verdict.add(sequence, wrong)
@@ -137,6 +169,11 @@ class AuditProof:
             return f"its MAC is of version {event.mac_version} of the line 'audit', which the keyring does not open"
         return None
 
+    async def _was_erased_since(self, token: str | None, after: int) -> bool:
+        """Whether the person was erased while the trail was walked."""
+        wanted = [Wanted(token, None, action) for action in ERASURES] if token else []
+        return any([await self._store.events(one, after, 1) for one in wanted])
+
     async def _details(self, event: Event) -> str | None:
         row = await self._boxes.get(str(event.sequence))
         if row is None:
@@ -149,13 +186,12 @@ class AuditProof:
             return "its details are others than were recorded"
         return None
 
-    async def _judge_end(self, verdict: Verdict, signed_links: dict[int, str]) -> None:
+    async def _judge_end(self, verdict: Verdict, signed_links: dict[int, str], end: End | None) -> None:
         beyond = [sequence for sequence in signed_links if sequence > verdict.last]
         if beyond:
             verdict.add(
                 verdict.last + 1, _missing(verdict.last + 1, max(beyond)) + ": a signed checkpoint has them"
             )
-        end = await self._store.end()
         if end is None:
             verdict.add(verdict.last + 1, "the note of where the trail ends is gone")
             return
