@@ -9,7 +9,7 @@ from vault.config import Config
 from vault.installation import Vault
 from vault.progress import Silent
 
-PROOFS = 8
+PROOFS = 80
 PEOPLE = 20
 WRITERS = 8
 
