@@ -11,6 +11,7 @@ from vault.cli.keys.watching import watching
 from vault.cli.place import Place, placed, run
 from vault.cli.times import shown
 from vault.ports import Wanted
+from vault.progress import counted
 from vault.records import Checkpoint
 
 #: Findings that are printed; the others are counted.
@@ -40,9 +41,13 @@ def verify(place: Place, *, as_json: bool) -> None:
         }
         click.echo(json.dumps(told))
     elif verdict.count == 0:
+        events, checkpoints = (
+            counted(verdict.events, "event"),
+            counted(verdict.checkpoints, "signed checkpoint"),
+        )
         click.echo(
-            f"the audit trail holds: {verdict.events:,} events, {verdict.checkpoints:,} signed checkpoints; the "
-            f"details of {verdict.gone:,} went with the people who were erased"
+            f"the audit trail holds: {events}, {checkpoints}; the details of {verdict.gone:,} went with the people"
+            " who were erased"
         )
     else:
         first, *rest = verdict.findings
