@@ -35,7 +35,7 @@ def _api(seconds: float, seed: int) -> Iterator[Result]:
 def _parsers(seconds: float, seed: int, folder: Path, targets: tuple[str, ...]) -> Iterator[Result]:
     for target in targets:
         _say(f"parsers: {target} for {seconds / len(targets):.0f} s")
-        yield parsers.run(target, seconds / len(targets), seed, folder)
+        yield from parsers.run([target], seconds / len(targets), seed, folder)
 
 
 @click.command(epilog="Example: scripts/fuzz --minutes 10 all")

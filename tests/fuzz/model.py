@@ -78,13 +78,13 @@ class Session:
 
 @dataclass(slots=True)
 class AccessKey:
-    """An access key. ``verdict_until`` is until when some process may let it in unread."""
+    """An access key. ``verdicts`` are the ends of the half seconds for which a process may let it in unread."""
 
     text: str
     key_id: str
     expires_at: int | None
     revoked: bool = False
-    verdict_until: int = 0
+    verdicts: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from tests.fuzz.result import Result
 BACKENDS: dict[str, type[VaultMachine]] = {"memory": VaultMachine, "sqlite": SqliteVaultMachine}
 
 #: Runs of one back-end that end in a few seconds, for the test suite.
-SHORT = {"memory": 130, "sqlite": 30}
+SHORT = {"memory": 100, "sqlite": 30}
 #: Runs between two lines of progress, each with a seed of its own.
 ROUND = {"memory": 100, "sqlite": 20}
 STEPS = 50

@@ -16,6 +16,7 @@ import schemathesis
 from vault.crypto.normalise import FIELDS
 from vault.errors import Malformed
 from vault.http.json_body import LEAST_INTEGER, MOST_INTEGER, decode
+from vault.http.native.audit import NDJSON as LINES
 from vault.http.native.purpose import METADATA, METADATA_DEPTH, PURPOSE
 
 Json = Any
@@ -153,6 +154,14 @@ def is_judged_one_by_one(answer: Json, request: Request) -> bool:
     )
 
 
+def has_changed_meanwhile(answer: Json, request: Request) -> bool:
+    """Whether it was refused with 412, which Schemathesis does not count among the refusals of a wrong body.
+
+    A precondition is looked at before the content is (RFC 9110, 13.2.1), so a wrong one need not be found.
+    """
+    return isinstance(answer, dict) and answer.get("code") == "revision_mismatch" and _has_if_match(request)
+
+
 def methods_at(paths: Mapping[str, Any], path: str) -> set[str]:
     """Return the methods of every template that a path fits: /profiles/batch is a /profiles/{token} as well."""
     found: set[str] = set()
@@ -196,6 +205,13 @@ def _answer(response: Any) -> Json:
         return None
 
 
+@schemathesis.deserializer(LINES)
+def lines(context: Any, response: Any) -> list[Json]:
+    """Read an answer of lines as the list that ``api.listed`` has made of its schema, so that each is checked."""
+    assert not response.content or response.content.endswith(b"\n"), "the last line has no end"
+    return [json.loads(line) for line in response.content.splitlines()]
+
+
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
     """Remember who is gone."""
@@ -210,7 +226,10 @@ def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool
         case "ST202":  # refused, and allowed by the document
             return not is_outside_the_schema(answer, request)
         case "ST201":  # accepted, and not allowed by the document
-            return not (response.status_code == 200 and is_judged_one_by_one(answer, request))
+            return not (
+                (response.status_code == 200 and is_judged_one_by_one(answer, request))
+                or (response.status_code == 412 and has_changed_meanwhile(answer, request))
+            )
         case "ST205":  # Allow is of the path, and two templates share this one
             allowed = {one.strip() for one in ", ".join(response.headers["allow"]).split(",")}
             return not allowed <= methods_at(case.operation.schema.raw_schema["paths"], request.path)

@@ -1,14 +1,20 @@
-"""One target in a process of its own: ``python -m tests.fuzz.run TARGET SECONDS [--seed N] [--corpus DIR]``.
+"""Targets, each in its own process: ``python -m tests.fuzz.run TARGET... [--seconds N] [--seed N] [--corpus DIR]``.
 
 With atheris, which follows what the code does, where there is a wheel of it; else with random changes alone. Atheris
-ends its process itself, so nothing comes after it. ``--replay FILE`` does one input again, without either.
+ends its process itself, so each target has a fork, which finds the code already imported. ``--replay FILE`` does one
+input again, without either.
 """
 
 import argparse
+import os
 import random
+import signal
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,19 +44,34 @@ def targets() -> dict[str, "Target"]:
     return {**TARGETS, "broken": BROKEN}
 
 
-def guided(target: "Target", seconds: float, seed: int, corpus: Path, artifacts: Path) -> None:
-    """Fuzz with atheris; does not return."""
+def apart(name: str, work: Callable[[], None]) -> None:
+    """Work in a fork, and print under the target's name how it ended and how many seconds it took."""
+    began, child = time.monotonic(), os.fork()
+    if child == 0:
+        work()
+        sys.exit()  # as a process ends: atheris keeps the input of a finding then
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(f"stat::target: {name} {code} {time.monotonic() - began:.2f}", file=sys.stderr, flush=True)
+
+
+def guided(target: "Target", seconds: float, seed: int, corpus: Path, artifacts: str) -> None:
+    """Fuzz with atheris; does not return. ``artifacts`` is how the name of a finding's file begins."""
+    corpus.mkdir(parents=True, exist_ok=True)
     for number, content in enumerate(target.seeds):
         (corpus / f"seed-{number}").write_bytes(content)
     options = [
-        f"-max_total_time={max(1, round(seconds))}", f"-seed={seed % 2**32 or 1}", f"-max_len={MOST_BYTES}",
-        f"-timeout={PATIENCE}", "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={artifacts}/",
+        f"-seed={seed % 2**32 or 1}", f"-max_len={MOST_BYTES}", f"-timeout={PATIENCE}", "-rss_limit_mb=2048",
+        "-print_final_stats=1", f"-artifact_prefix={artifacts}",
     ]  # fmt: skip
+    # Its own clock counts whole seconds, and one more than it was given; this signal ends it as that does.
+    end = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGUSR1))
+    end.daemon = True
+    end.start()
     atheris.Setup([sys.argv[0], *options, str(corpus)], target.check)
     atheris.Fuzz()
 
 
-def blind(target: "Target", seconds: float, seed: int, artifacts: Path) -> None:
+def blind(target: "Target", seconds: float, seed: int, artifacts: str) -> None:
     """Change the seeds at random and try each; end at the first that breaks a promise, and keep it."""
     print("atheris is not here: random changes, which follow nothing", file=sys.stderr)
     choose, tried, pool = random.Random(seed), 0, [*target.seeds, b""]
@@ -61,8 +82,8 @@ def blind(target: "Target", seconds: float, seed: int, artifacts: Path) -> None:
         try:
             target.check(data)
         except BaseException:
-            (artifacts / "crash").write_bytes(data)
-            print(f"kept as {artifacts / 'crash'}", file=sys.stderr)
+            Path(f"{artifacts}crash").write_bytes(data)
+            print(f"kept as {artifacts}crash", file=sys.stderr)
             raise
         if tried % 100 == 0:  # some of what came out is changed on
             pool[choose.randrange(len(pool))] = choose.choice((data, *target.seeds))
@@ -91,23 +112,24 @@ def changed(data: bytes, choose: random.Random, pool: list[bytes]) -> bytes:
 def main() -> None:
     """Run what the arguments say."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.run", description=__doc__)
-    parser.add_argument("target")
-    parser.add_argument("seconds", type=float, nargs="?", default=10)
+    parser.add_argument("targets", nargs="+", metavar="TARGET")
+    parser.add_argument("--seconds", type=float, default=10, help="For each.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corpus", type=Path, help="Keep interesting inputs here, and start from them.")
     parser.add_argument("--artifacts", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--blind", action="store_true", help="Random changes, even if atheris is here.")
     parser.add_argument("--replay", type=Path, help="Try this one input.")
-    chosen = parser.parse_args()
-    target = targets()[chosen.target]
+    chosen, known = parser.parse_args(), targets()
     if chosen.replay:
-        target.check(chosen.replay.read_bytes())
-    elif chosen.blind or atheris is None:
-        blind(target, chosen.seconds, chosen.seed, chosen.artifacts)
-    else:
-        corpus = chosen.corpus or Path(tempfile.mkdtemp(prefix="tokenvault-corpus-"))
-        corpus.mkdir(parents=True, exist_ok=True)
-        guided(target, chosen.seconds, chosen.seed, corpus, chosen.artifacts)
+        known[chosen.targets[0]].check(chosen.replay.read_bytes())
+        return
+    corpora = chosen.corpus or Path(tempfile.mkdtemp(prefix="tokenvault-corpus-"))
+    for name in chosen.targets:
+        target, artifacts = known[name], f"{chosen.artifacts}/{name}-"
+        if chosen.blind or atheris is None:
+            apart(name, partial(blind, target, chosen.seconds, chosen.seed, artifacts))
+        else:
+            apart(name, partial(guided, target, chosen.seconds, chosen.seed, corpora / name, artifacts))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ async def test_all_profiles_are_read_page_by_page(client: Client, clock: FakeClo
     clock.advance(10)
     tokens = await people(client, 7)
     leave = await unlock(client)
-    for limit in (1, 3, 7, 8):
+    for limit in (1, 3, 7.0, 8):  # 7.0 is whole, as JSON Schema has it
         found: list[str] = []
         after: str | None = ""
         pages = 0
@@ -166,6 +166,7 @@ WRONG = {
     "too many tokens": ("read", {"unlock": "", "tokens": [NOBODY] * 1001}, "tokens"),
     "a page that is too large": ("list", {"unlock": "", "limit": 1001}, "limit"),
     "a page of nothing": ("list", {"unlock": "", "limit": 0}, "limit"),
+    "a page of true": ("list", {"unlock": "", "limit": True}, "limit"),
 }
 
 

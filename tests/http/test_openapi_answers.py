@@ -1,5 +1,6 @@
 """Every answer of every call, as it is given, against the document that describes it."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -14,12 +15,15 @@ from tests.http.conversation import (
     NO_SESSION,
     NOBODY,
     PATCH,
+    PROBLEM,
+    READERS,
     Client,
     Door,
     Json,
     Scene,
     create,
     name_of,
+    problem,
 )
 from tests.http.openapi import Description
 from tests.http.tripwire import Tripwire
@@ -173,7 +177,25 @@ async def test_every_answer_is_as_described(
         assert codes <= described_codes, status
     rare = RARE.get(name_of(door.operation), set())
     several = door.operation.body is not None and len(door.operation.body.schemas) > 1
-    assert seen.keys() >= answers.keys() - rare - ({"409"} if several else set())
+    slow = {"408"} if door.media_type else set()  # the test below
+    assert seen.keys() >= answers.keys() - rare - slow - ({"409"} if several else set())
+
+
+@pytest.mark.parametrize("config", [Config(limits=Limits(body_timeout=0))], ids=["no seconds for a body"])
+async def test_a_body_that_does_not_come_is_answered_as_described(client: Client) -> None:
+    """By every call that reads one: 408, in the form that the document gives."""
+    described = Description(await (await client.get("/openapi.json")).json())
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    for door in READERS:
+        response = await door.knock(client, STRANGER, data=half())
+        told = await problem(response, 408, "request_timeout")
+        answered = described.answers(f"{door.operation.method} {PREFIX}{door.operation.path}")["408"]
+        assert answered["description"] == "`request_timeout`"
+        assert described.faults(answered["content"][PROBLEM]["schema"], told) == []
 
 
 @pytest.fixture

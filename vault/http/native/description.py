@@ -4,6 +4,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from vault.http.problems import MEDIA_TYPE, STATUS
 ALWAYS = (
     "unauthenticated", "scope_missing", "network_refused", "rate_limited", "too_many_failures", "store_unavailable",
 )  # fmt: skip
-WITH_BODY = ("malformed", "unsupported_media_type", "too_large", "invalid")
+WITH_BODY = ("malformed", "request_timeout", "unsupported_media_type", "too_large", "invalid")
+
+#: Beside the vault's own refusals that which HTTP itself has a name for.
+STATUSES = {**STATUS, "request_timeout": HTTPStatus.REQUEST_TIMEOUT.value}
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
@@ -147,7 +151,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     codes += ["idempotency_key_reused"] if operation.idempotent else []
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
-        by_status.setdefault(STATUS[code], []).append(code)
+        by_status.setdefault(STATUSES[code], []).append(code)
     return {
         str(operation.status): _answer(operation.answer, operation.media_type),
         **{str(status): _problem(status, names) for status, names in sorted(by_status.items())},

@@ -26,16 +26,20 @@ CLAIMS_EXAMPLE = {"roles": ["editor"], "locale": "en-GB"}
 TIME_EXAMPLE = "2026-01-31T12:00:00.000Z"
 
 
-class Seconds(fields.Integer):
-    """A whole number of seconds, at least 1. 142.0 is whole (as JSON Schema has it); "142" and true are not."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Range(min=1, max=10**10), **kwargs)
+class WholeNumber(fields.Integer):
+    """A whole number. 142.0 is whole (as JSON Schema has it); "142" and true are not."""
 
     def _validated(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class Seconds(WholeNumber):
+    """A whole number of seconds, at least 1."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(min=1, max=10**10), **kwargs)
 
 
 class TrueOrFalse(fields.Boolean):

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from vault.http.native.fields import TOKEN_EXAMPLE, UNLOCK_EXAMPLE, time_field
+from vault.http.native.fields import TOKEN_EXAMPLE, UNLOCK_EXAMPLE, WholeNumber, time_field
 from vault.http.native.schemas.profiles import OpenedProfile
 
 
@@ -45,7 +45,7 @@ class BulkList(Schema):
     after = fields.String(
         metadata={"description": "What the page before named as next.", "example": TOKEN_EXAMPLE}
     )
-    limit = fields.Integer(strict=True, validate=validate.Range(1, 1000), metadata={"example": 100})
+    limit = WholeNumber(validate=validate.Range(1, 1000), metadata={"example": 100})
 
 
 class OpenedProfiles(Schema):
