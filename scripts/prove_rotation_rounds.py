@@ -25,6 +25,9 @@ LINES = ((), ("--line", "data"), ("--line", "index"))
 #: Rows a transaction: the smaller they are, the longer is the sweep in which a kill may fall.
 BATCHES = (2, 10, 100)
 
+#: Transactions that a sweep may take at most.
+MOST_BATCHES = 1000
+
 #: Shares of the rotations that are killed: of the first run of a round, and of those that finish what it left.
 FIRST_KILLED, AGAIN_KILLED = 0.9, 0.3
 
@@ -54,6 +57,7 @@ class Proof:
         self._service_every = service_every
         self._took: dict[tuple[str, ...], float] = {}
         self._began: dict[tuple[str, ...], float] = {}
+        self._most_moved = 0
         self._done = False
 
     def as_json(self) -> dict[str, Any]:
@@ -88,7 +92,7 @@ class Proof:
                         if task.done():
                             task.result()  # raises
                     step(self._so_far())
-                await self._rotate((), BATCHES[-1], killed=0, killed_again=0)
+                await self._rotate((), self._batch(), killed=0, killed_again=0)
                 self._done = True
                 await asyncio.wait_for(asyncio.gather(*load), PATIENCE)
             finally:
@@ -104,9 +108,7 @@ class Proof:
 
     async def _round(self, number: int, service: Service) -> None:
         line = LINES[number % len(LINES)]
-        rotation = self._rotate(
-            line, self._chance.choice(BATCHES), killed=FIRST_KILLED, killed_again=AGAIN_KILLED
-        )
+        rotation = self._rotate(line, self._batch(), killed=FIRST_KILLED, killed_again=AGAIN_KILLED)
         if number % self._service_every == self._service_every - 1:
             moment = self._chance.uniform(0, 1.5 * self._took[line])
             async with asyncio.TaskGroup() as both:
@@ -114,6 +116,10 @@ class Proof:
                 both.create_task(self._kill_service(service, moment))
         else:
             await rotation
+
+    def _batch(self) -> int:
+        """Choose how many rows a transaction has. The trail grows all the while, and each of its events is moved."""
+        return max(self._chance.choice(BATCHES), self._most_moved // MOST_BATCHES)
 
     async def _rotate(self, line: tuple[str, ...], batch: int, *, killed: float, killed_again: float) -> None:
         """Rotate, killed at random moments, with the same command until it is done."""
@@ -140,7 +146,9 @@ class Proof:
         self._took[line] = 0.7 * self._took.get(line, run.seconds) + 0.3 * run.seconds
         self._began[line] = run.steps[0][0]
         for report in run.told["lines"].values():
-            self.book.counts["rows moved by those that ended"] += sum(report["moved"].values())
+            moved = sum(report["moved"].values())
+            self._most_moved = max(self._most_moved, moved)
+            self.book.counts["rows moved by those that ended"] += moved
             self.book.expect(report["quarantine"] == 0, "a rotation put rows into quarantine")
 
     async def _kill_service(self, service: Service, moment: float) -> None:
