@@ -20,8 +20,6 @@ from prove_rotation_reader import Reader, check_person, check_session
 from prove_rotation_rounds import Proof, in_turn
 from rotation_process import PATIENCE, Service, serving
 
-from vault.cli import main as program
-
 T = TypeVar("T")
 
 WRITERS, READERS = 12, 2
