@@ -248,15 +248,14 @@ class Profiles:
             return None
         return Person(row.expires_at, personal_strings(self._open(row).content))
 
+    @with_fresh_keys
     async def sweep(self, limit: int) -> int:
-        """Finish interrupted erasures, erase expired profiles, drop old kept answers: up to ``limit`` of each.
-
-        Returns how many.
-        """
+        """Finish erasures, erase expired profiles, drop old answers: up to ``limit`` of each; return how many."""
         with by_itself():
             erased = await self._erasures.sweep(limit)
         return erased + await self._store.purge_answers(self._clock.now(), limit)
 
+    @with_fresh_keys
     async def erase_again(self, limit: int) -> int:
         """Erase again whom a backup of the profiles brought back; return how many."""
         return await self._erasures.erase_again(limit)

@@ -111,10 +111,15 @@ async def _over_http(one: Process) -> None:
         assert (await client.get(f"{PREFIX}/audit/export")).status == 200
 
 
+async def _keep_house(one: Process) -> None:
+    assert await one.vault.housekeeping.round()
+
+
 #: What a process does that has slept through it all, each one in a process of its own.
 VERBS: dict[str, Verb] = {
     "opens a profile": _open, "changes one": _change, "finds somebody": _find, "keeps somebody": _keep,
     "opens a session": _sign_in, "makes an access key": _let_in, "exports the trail": _over_http, "erases": _erase,
+    "keeps house": _keep_house,
 }  # fmt: skip
 
 
@@ -124,6 +129,8 @@ async def test_a_process_that_slept_through_it_goes_on(
 ) -> None:
     """It learns of the new key from the fence or from the end of the trail, and no verb of it fails; nothing is
     recorded under the old key, and the trail holds."""
+    async with process(data, clock) as first:  # somebody whom housekeeping has to erase
+        await first.vault.profiles.create({"city": "Oslo"}, expires_in=1)
     async with AsyncExitStack() as stack:
         asleep = {name: await stack.enter_async_context(process(data, clock)) for name in VERBS}
         async with desk(data, clock, Manner(patience=0, cool_down=0)) as operator:
@@ -131,6 +138,7 @@ async def test_a_process_that_slept_through_it_goes_on(
             if is_destroyed:
                 assert (await operator.retirement.retire("audit", 1)).certificate
         before = len(_versions(data))
+        clock.advance(1)
         failed = {}
         for name, verb in VERBS.items():
             assert states(asleep[name].keyring, "audit") == {1: KeyState.ACTIVE}
