@@ -26,6 +26,9 @@ from vault.stores.sqlite.unlocks import SqliteUnlocks
 SHRED_TRIES = 20
 SHRED_PAUSE = 0.05  # seconds
 
+#: Milliseconds: no chore asks for a lease that long.
+FAR = 600_000
+
 
 class SqliteHousekeeping:
     """Chores over both files."""
@@ -35,15 +38,15 @@ class SqliteHousekeeping:
         self._databases = databases
 
     async def lease(self, chore: str, holder: str, now: int, until: int) -> bool:
-        """Insert, or take over what is one's own or has lapsed; an end a day ahead is of a clock that has stepped."""
+        """Insert, or take over what is one's own or has lapsed; a far end is of a clock that has stepped."""
         vault = self._databases[0]
         return await vault.writer.run(
             lambda connection: (
                 connection.execute(
                     "INSERT INTO leases (chore, holder, until) VALUES (:chore, :holder, :until) ON CONFLICT (chore) DO"
                     " UPDATE SET holder = :holder, until = :until"
-                    " WHERE holder = :holder OR leases.until <= :now OR leases.until > :now + 86400000",
-                    {"chore": chore, "holder": holder, "now": now, "until": until},
+                    " WHERE holder = :holder OR leases.until <= :now OR leases.until > :now + :far",
+                    {"chore": chore, "holder": holder, "now": now, "until": until, "far": FAR},
                 ).rowcount
                 == 1
             )
