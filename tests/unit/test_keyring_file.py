@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import queue
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -517,3 +518,18 @@ def test_the_clock_of_the_disk_is_not_trusted_alone(path: Path, file: KeyringFil
     os.utime(twin, ns=(status.st_atime_ns, status.st_mtime_ns))
     twin.rename(path)
     assert file.has_changed()
+
+
+def test_a_file_that_is_unchanged_is_the_one_that_was_read(path: Path, file: KeyringFile) -> None:
+    """Also to whoever asks while another thread reads it: never is it both unchanged and of an older generation."""
+    other = KeyringFile(path, OLD)
+    ring = other.read()
+    for _ in range(100):
+        other.write(ring)
+        reading = threading.Thread(target=file.read)
+        reading.start()
+        while file.has_changed():
+            pass
+        seen = file.generation
+        reading.join()
+        assert seen == other.generation

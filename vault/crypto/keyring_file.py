@@ -227,9 +227,10 @@ class KeyringFile:
         keyring_key: bytes | None,
         stamp: tuple[int, int, int] | None = None,
     ) -> None:
-        self._stamp = stamp or _stamp(self.path.stat())
         self._digest = hashlib.sha256(content).digest()
         self.generation, self.slots, self._keyring_key = generation, tuple(slots), keyring_key
+        # The last: this may run in a thread, and whoever sees the file as unchanged takes the generation for its own.
+        self._stamp = stamp or _stamp(self.path.stat())
 
     @property
     def _draft(self) -> Path:
