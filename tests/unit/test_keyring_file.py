@@ -523,7 +523,8 @@ def test_the_clock_of_the_disk_is_not_trusted_alone(path: Path, file: KeyringFil
 def test_a_file_that_is_unchanged_is_the_one_that_was_read(path: Path, file: KeyringFile) -> None:
     """Also to whoever asks while another thread reads it: never is it both unchanged and of an older generation."""
     other = KeyringFile(path, OLD)
-    ring = other.read()
+    older = (KeyVersion("data", n, KeyState.DISABLED, n, reference.MASTER) for n in range(2, 200))
+    ring = Keyring([*other.read(), *older])  # so many that other threads run while its digest is made
     for _ in range(100):
         other.write(ring)
         reading = threading.Thread(target=file.read)
