@@ -31,7 +31,11 @@ class Tag(NamedTuple):
 
 
 class ProfileRow(Record, frozen=True):
-    """One sealed profile. ``erasing_at`` is the durable note of an erasure that has begun."""
+    """One sealed profile. ``erasing_at`` is the durable note of an erasure that has begun.
+
+    ``expires_at`` alone is the effective end; of one that slides it moves to ``sliding`` after each use, but not beyond
+    ``ends_at``.
+    """
 
     token: str
     box: bytes
@@ -41,6 +45,8 @@ class ProfileRow(Record, frozen=True):
     updated_at: int
     expires_at: int | None = None
     erasing_at: int | None = None
+    sliding: int | None = None
+    ends_at: int | None = None
 
     def is_alive(self, now: int) -> bool:
         """Whether the profile may still be seen: not expired (dead at the very millisecond), not being erased."""

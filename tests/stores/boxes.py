@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.stores.rows import NOW, AnEntry, Keeper, a_new_profile, a_session, an_access_key
+from tests.stores.rows import (
+    NOW,
+    AnEntry,
+    Keeper,
+    a_document,
+    a_new_profile,
+    a_session,
+    an_access_key,
+    sealing,
+)
 from vault.ports import SealedStore, Stores
 from vault.records import SealedRow
 
@@ -63,6 +72,11 @@ class Kind(NamedTuple):
     add: Callable[[Stores, int], Awaitable[str]]
 
 
+async def _a_document(stores: Stores, key_version: int) -> str:
+    [row] = await stores.documents.insert([sealing(a_document(key_version=key_version))], NOW)
+    return row.name
+
+
 KINDS = {
     "profiles": Kind("profile", _a_profile),
     "profile_answers": Kind("answer", _an_answer_to_a_profile),
@@ -70,6 +84,7 @@ KINDS = {
     "session_answers": Kind("answer", _an_answer_to_a_session),
     "audit_details": Kind("event", _the_details_of_an_event),
     "access_keys": Kind("access", _an_access_key),
+    "documents": Kind("document", _a_document),
 }
 each_kind = pytest.mark.parametrize("name", KINDS)
 

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from vault.errors import KeyringError
-from vault.ports import NewProfile
+from vault.ports import DocumentRow, NewProfile, Sealing
 from vault.records import (
     AccessKeyRow,
     End,
@@ -124,6 +124,24 @@ def an_access_key(**changes: Any) -> AccessKeyRow:
     """Return the row of a new access key."""
     row = AccessKeyRow(id=secrets.token_hex(8), box=secrets.token_bytes(40), key_version=1)
     return replace(row, **changes)
+
+
+def a_document(**changes: Any) -> DocumentRow:
+    """Return a new document of nobody's, that never expires."""
+    row = DocumentRow(
+        name=f"role/{secrets.token_hex(8)}",
+        owner=None,
+        box=secrets.token_bytes(40),
+        key_version=1,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    return replace(row, **changes)
+
+
+def sealing(row: DocumentRow) -> Sealing:
+    """Return what makes this very row, but with the id that it is given."""
+    return lambda number: replace(row, id=number)
 
 
 def a_key_record(**changes: Any) -> KeyRecord:

@@ -447,6 +447,12 @@ async def test_events_are_found_by_what_they_say(stores: Stores) -> None:
 
     found = {name: await recorded(stores, *asked) for name, (*asked, _) in FILTERS.items()}
     assert found == {name: expected for name, (*_, expected) in FILTERS.items()}
+    for wanted, after, limit, expected in FILTERS.values():
+        every = [event.sequence for event in await stores.audit.events(wanted, 0, 99)]
+        assert await stores.audit.count(wanted) == len(every)
+        rest = await stores.audit.events(wanted, after, limit, 1)
+        assert [event.sequence for event in rest] == [one for one in every if one > after][1 : 1 + limit]
+        assert expected == [one for one in every if one > after][:limit]
 
 
 # --- checkpoints ---------------------------------------------------------------------------------------------

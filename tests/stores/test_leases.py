@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores.rows import HOUR, MINUTE, NOW, Keeper, a_new_profile, a_session
+from tests.stores.rows import HOUR, MINUTE, NOW, Keeper, a_document, a_new_profile, a_session, sealing
 from vault.ports import Stores
 from vault.records import UnlockRow
 from vault.stores import open_stores
@@ -57,7 +57,9 @@ async def test_of_many_who_ask_at_once_one_has_it(shared: Stores) -> None:
     assert sum(await asyncio.gather(*asked)) == 1
 
 
-NOTHING = {"profiles": 0, "profile_answers": 0, "unlocks": 0, "sessions": 0, "session_answers": 0}
+NOTHING = {
+    "profiles": 0, "profile_answers": 0, "documents": 0, "unlocks": 0, "sessions": 0, "session_answers": 0,
+}  # fmt: skip
 
 
 async def test_what_has_ended_is_told_by_its_age(stores: Stores) -> None:
@@ -72,7 +74,12 @@ async def test_what_has_ended_is_told_by_its_age(stores: Stores) -> None:
     )
 
     await stores.unlocks.insert(UnlockRow(bytes(32), "key", "reason", NOW - 7), [])
+    await stores.documents.insert(
+        [sealing(a_document(expires_at=end)) for end in (*ends, NOW - 8)], NOW - HOUR
+    )
 
-    told = {"profiles": 700, "profile_answers": 5, "unlocks": 7, "sessions": 40, "session_answers": 6}
+    told = {
+        "profiles": 700, "profile_answers": 5, "documents": 700, "unlocks": 7, "sessions": 40, "session_answers": 6,
+    }  # fmt: skip
     assert await stores.housekeeping.overdue(NOW) == told
     assert await stores.housekeeping.overdue(NOW - 700) == NOTHING

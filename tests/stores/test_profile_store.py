@@ -16,6 +16,14 @@ PHONE = a_tag("+4915112345678", field="phone")
 # --- insert -------------------------------------------------------------------------------------------------
 
 
+async def test_a_token_is_of_one_profile(profiles: ProfileStore) -> None:
+    """Whoever comes with one that is taken, also in the same batch, is told so, and their tags stay free."""
+    first, free = a_new_profile(), a_new_profile(ANN)
+    second, third = a_new_profile(ANN, token=first.row.token), a_new_profile(BEA, token=first.row.token)
+    assert await profiles.insert([first, second], NOW) == [None, "token"]
+    assert await profiles.insert([third, free], NOW) == ["token", None]
+
+
 async def test_an_inserted_profile_is_found(profiles: ProfileStore) -> None:
     """Every column comes back, by token and by each tag."""
     row = await stored(profiles, a_new_profile(ANN, PHONE, key_version=3, revision=2, expires_at=NOW + HOUR))

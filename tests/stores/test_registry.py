@@ -163,6 +163,7 @@ RAW = {
     "session_answers": "INSERT INTO answers VALUES (x'00', x'00', :version, 0)",
     "audit_details": "INSERT INTO audit_details VALUES (1, x'00', :version)",
     "access_keys": "INSERT INTO access_keys VALUES ('a', x'00', :version)",
+    "documents": "INSERT INTO documents VALUES (1, 'role/a', NULL, x'00', :version, 0, 0, NULL)",
 }
 
 

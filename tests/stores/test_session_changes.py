@@ -123,6 +123,16 @@ async def test_change_box_never_revives(sessions: SessionStore, end: Ending) -> 
 # --- rotate -------------------------------------------------------------------------------------------------
 
 
+async def test_a_rotation_may_change_durations_and_keep_the_digest(sessions: SessionStore) -> None:
+    """A session may get another window and lifetime, and go on under the id it has."""
+    row = await opened(sessions, a_session())
+    new = a_successor(row, digest=row.digest, lifetime=HOUR, idle_timeout=MINUTE)
+
+    assert await sessions.rotate(row, new, NOW)
+    assert await sessions.find(row.digest) == new
+    assert not await sessions.rotate(row, new, NOW)
+
+
 @people
 async def test_rotate_swaps_the_rows(sessions: SessionStore, stores: Stores, user_token: str | None) -> None:
     """The successor stands in the place of the old session, which is dead at once."""

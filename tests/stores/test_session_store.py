@@ -5,7 +5,13 @@ import pytest
 from tests.stores.boxes import sealed
 from tests.stores.endings import Ending, endings, opened, people
 from tests.stores.rows import HOUR, MINUTE, NOW, PERSON, Keeper, a_session
+from vault.errors import Conflict, SessionLimit, SessionNotFound
 from vault.ports import SessionStore, Stores
+
+owners = pytest.mark.parametrize(
+    ("before", "after"),
+    [(PERSON, PERSON), (None, PERSON), (PERSON, None), (PERSON, "another"), (None, None)],
+)
 
 # --- insert and find ----------------------------------------------------------------------------------------
 
@@ -54,6 +60,73 @@ async def test_a_cancelled_insert_leaves_the_store_usable(sessions: SessionStore
     happened = await sessions.find(second.digest) is not None
     assert (await sessions.find(first.digest) is None) == happened
     assert (await sessions.kept_answer(keeper.digest, NOW) is not None) == happened
+
+
+# --- insert in the place of another -------------------------------------------------------------------------
+
+
+@owners
+async def test_a_session_takes_the_place_of_another(
+    sessions: SessionStore, before: str | None, after: str | None
+) -> None:
+    """Of the same digest or another, whoever's it was: the one is there, the other is not."""
+    for same in (True, False):
+        old = await opened(sessions, a_session(user_token=before))
+        new = a_session(user_token=after, digest=old.digest) if same else a_session(user_token=after)
+        assert await sessions.insert(new, 0, "refuse", NOW, replacing=old.handle) == 0
+        assert await sessions.find(new.digest) == new
+        assert same or await sessions.find(old.digest) is None
+        assert await sessions.revoke_handle(old.handle) is None
+
+
+async def test_a_dead_session_can_be_replaced(sessions: SessionStore) -> None:
+    """What has expired and was not swept yet does not hold its digest."""
+    old = await opened(sessions, a_session())
+    new = a_session(old.expires_at, digest=old.digest)
+    await sessions.insert(new, 0, "refuse", old.expires_at, replacing=old.handle)
+    assert await sessions.find(new.digest) == new
+
+
+async def test_a_taken_digest_is_a_conflict(sessions: SessionStore) -> None:
+    """Without the handle of its holder, or with that of one who is gone, nothing changes."""
+    row = await opened(sessions, a_session())
+    other = await opened(sessions, a_session())
+    for replacing in (None, other.handle, a_session().handle):
+        with pytest.raises(Conflict):
+            await sessions.insert(a_session(digest=row.digest), 0, "refuse", NOW, replacing=replacing)
+        assert await sessions.find(row.digest) == row
+        assert await sessions.find(other.digest) == other
+    with pytest.raises(Conflict):
+        await sessions.insert(a_session(), 0, "refuse", NOW, replacing=a_session().handle)
+
+
+async def test_one_of_many_replacements_wins(sessions: SessionStore) -> None:
+    """Those that began with the same session do not take each other's place."""
+    old = await opened(sessions, a_session())
+    news = [a_session(digest=old.digest) for _ in range(10)]
+    calls = (sessions.insert(new, 0, "refuse", NOW, replacing=old.handle) for new in news)
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(one) for one in done if one != 0] == [Conflict] * 9
+    assert await sessions.find(old.digest) == news[done.index(0)]
+
+
+@pytest.mark.parametrize("refusal", ["the limit", "the epoch"])
+async def test_a_refused_replacement_leaves_what_was_there(sessions: SessionStore, refusal: str) -> None:
+    """The old session goes in the transaction of the new one, or not at all."""
+    old = await opened(sessions, a_session(user_token=None))
+    await opened(sessions, a_session(user_token=PERSON))
+    new = a_session(user_token=PERSON, digest=old.digest, epoch=1 if refusal == "the epoch" else 0)
+    with pytest.raises((SessionLimit, SessionNotFound)):
+        await sessions.insert(new, 1, "refuse", NOW, replacing=old.handle)
+    assert await sessions.find(old.digest) == old
+
+
+async def test_the_replaced_one_does_not_count_against_the_limit(sessions: SessionStore) -> None:
+    """A person with as many sessions as may be can have one of them replaced."""
+    old = await opened(sessions, a_session(user_token=PERSON))
+    new = a_session(user_token=PERSON)
+    assert await sessions.insert(new, 1, "refuse", NOW, replacing=old.handle) == 0
+    assert [row.handle for row in await sessions.live_of(PERSON, NOW, 9)] == [new.handle]
 
 
 # --- revoke -------------------------------------------------------------------------------------------------

@@ -35,8 +35,13 @@ class BlindIndex:
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise Invalid(fields={field: "must be text or a whole number: it is indexed"})
         text = normalise(field, value, self._region)
-        if text is None:
-            return ()
+        return () if text is None else self.exact_tags(field, text)
+
+    def exact_tags(self, field: str, text: str) -> tuple[Tag, ...]:
+        """Return the tag of this very text under every live index version, the newest first.
+
+        A field that is not a profile's has a name that no profile's has: equal texts must not get equal tags.
+        """
         return tuple(
             Tag(field, key.version, self._digest(key, field, text)) for key in self._keyring.live("index")
         )

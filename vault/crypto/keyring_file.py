@@ -17,10 +17,10 @@ from typing import NoReturn, Protocol
 from vault.crypto import keyring_text, whole_file
 from vault.crypto.derive import KEY_BYTES
 from vault.crypto.keyring import Keyring
-from vault.crypto.keyring_text import Sealed, Slot
+from vault.crypto.keyring_text import MOST_SLOTS, Sealed, Slot, told
 from vault.errors import KeyringError, WrongKey
 
-__all__ = ["KeyringFile", "Slot", "Unlock"]
+__all__ = ["KeyringFile", "KeyringFull", "Slot", "Unlock"]
 
 
 class Unlock(Protocol):
@@ -33,6 +33,10 @@ class Unlock(Protocol):
     def unwrap(self, slots: Sequence[Slot]) -> bytes:
         """Return the keyring key from the slot that is this source's. Raises ``KeyringError``."""
         ...
+
+
+class KeyringFull(KeyringError):
+    """The keyring has no room for another slot."""
 
 
 class KeyringFile:
@@ -128,9 +132,10 @@ class KeyringFile:
         together with what unlocks it.
 
         Each new slot is opened before it is relied upon. A file of format 1 becomes one of format 2, and its plain
-        text is kept nowhere. Raises ``KeyringError`` as ``write`` does.
+        text is kept nowhere. Raises ``KeyringError`` as ``write`` does, and ``KeyringFull``.
         """
         self._require_read()
+        self.require_room(keep, len(unlocks))
         held = self._keyring_key
         keyring_key = secrets.token_bytes(KEY_BYTES) if held is None or fresh else held
         slots = [*keep, *(_proven(unlock, keyring_key) for unlock in unlocks)]
@@ -143,6 +148,15 @@ class KeyringFile:
             return keyring_text.unseal(parsed, held)
 
         self._replace(same, keyring_key, slots, forget or held is None)
+
+    def require_room(self, keep: Sequence[Slot], more: int = 1) -> None:
+        """Raise ``KeyringFull`` where so many slots beside those kept would be too many to be read again."""
+        if len(keep) + more > MOST_SLOTS:
+            raise KeyringFull(
+                f"The keyring {self.path} has {len(self.slots)} slots and no room for another; nothing was changed. "
+                f"It has {told(self.slots)}. All but that of the source in keyring.unlock can be removed, by this "
+                "command with that source: tokenvault keys rewrap --only SOURCE"
+            )
 
     def _require_read(self) -> None:
         if self._digest is None:

@@ -18,6 +18,8 @@ PLAIN_FORMAT = "tokenvault-keyring/1"
 
 #: Domain separation, as in derive.py.
 PERSON_KEYRING = b"tokenvault.krg.1"
+#: Slots that a file may have.
+MOST_SLOTS = 16
 #: Bytes that the sealed keys are padded to a multiple of: it blurs how many there are.
 _BLOCK = 256
 _FINGERPRINT_DIGITS = 16
@@ -51,8 +53,17 @@ class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: str
     generation: Annotated[int, msgspec.Meta(ge=1, lt=2**32)]
-    slots: Annotated[list[Slot], msgspec.Meta(min_length=1, max_length=16)]
+    slots: Annotated[list[Slot], msgspec.Meta(min_length=1, max_length=MOST_SLOTS)]
     sealed: str
+
+
+def told(slots: Sequence[Slot]) -> str:
+    """Say what a keyring's slots are, as far as that is public."""
+    names = [
+        f"a slot of {slot.method}" + (f" {slot.parameters['key_id']}" if "key_id" in slot.parameters else "")
+        for slot in slots
+    ]
+    return ", ".join(names) or "no slot"
 
 
 class _Head(msgspec.Struct):

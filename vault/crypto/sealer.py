@@ -10,7 +10,15 @@ from vault.errors import TamperedBox, WrongKey
 
 #: What is sealed, and to how many bytes its plaintext is padded. Profiles vary by address and by names, claims
 #: by roles, access keys by scopes and rails: within a block, the lengths tell nothing.
-PADDING_BLOCKS = {"profile": 256, "session": 64, "answer": 256, "event": 128, "access": 256, "canary": 64}
+PADDING_BLOCKS = {
+    "profile": 256,
+    "session": 64,
+    "answer": 256,
+    "event": 128,
+    "access": 256,
+    "document": 256,
+    "canary": 64,
+}
 
 CANARY_TEXT = b"tokenization-vault canary"
 

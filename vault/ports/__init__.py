@@ -9,20 +9,24 @@ Whatever writes a box or a tag raises ``StaleKeys``, and changes nothing, where 
 (``KeyStore.close``): the caller's keyring is behind and has to be read anew.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from vault.ports.access import AccessStore
 from vault.ports.alarms import AlarmStore
 from vault.ports.answers import AlreadyAnswered, AnswerKeeper, AnswerStore
 from vault.ports.audit import AuditStore, Entry, Wanted
+from vault.ports.documents import DocumentRow, DocumentStore, Former, Sealing
 from vault.ports.housekeeping import StoreHousekeeping
 from vault.ports.keys import KeyStore
 from vault.ports.processes import ProcessStore
-from vault.ports.profiles import Claimed, Collision, NewProfile, ProfileStore
+from vault.ports.profiles import NewProfile, ProfileStore
 from vault.ports.rotations import RotationStore
 from vault.ports.sealed import SealedStore
 from vault.ports.sessions import SessionStore
+from vault.ports.tags import Claimed, Collision, TaggedStore
 from vault.ports.unlocks import UnlockStore
+from vault.ports.values import NewValue, RenewedValue, ValueStore
 
 __all__ = [
     "AccessStore",
@@ -33,17 +37,25 @@ __all__ = [
     "AuditStore",
     "Claimed",
     "Collision",
+    "DocumentRow",
+    "DocumentStore",
     "Entry",
+    "Former",
     "KeyStore",
     "NewProfile",
+    "NewValue",
     "ProcessStore",
     "ProfileStore",
+    "RenewedValue",
     "RotationStore",
     "SealedStore",
+    "Sealing",
     "SessionStore",
     "StoreHousekeeping",
     "Stores",
+    "TaggedStore",
     "UnlockStore",
+    "ValueStore",
     "Wanted",
 ]
 
@@ -58,8 +70,22 @@ class Stores:
     alarms: AlarmStore
     audit: AuditStore
     unlocks: UnlockStore
+    documents: DocumentStore
+    values: ValueStore
     keys: KeyStore
     processes: ProcessStore
     rotations: RotationStore
     sealed: tuple[SealedStore, ...]
     housekeeping: StoreHousekeeping
+
+    @property
+    def tagged(self) -> tuple[TaggedStore, ...]:
+        """Every place where blind-index tags are kept."""
+        return self.profiles, self.values
+
+    async def tag_census(self) -> dict[int, int]:
+        """Return how many tags there are under each index key version, over all places."""
+        counts: Counter[int] = Counter()
+        for store in self.tagged:
+            counts.update(await store.tag_census())
+        return dict(counts)

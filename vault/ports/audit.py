@@ -43,8 +43,12 @@ class AuditStore(Protocol):
         """Return the end as it is noted, apart from the events; None before the first."""
         ...
 
-    async def events(self, wanted: Wanted, after: int, limit: int) -> list[Event]:
-        """Return up to ``limit`` events behind the sequence ``after``, in order."""
+    async def events(self, wanted: Wanted, after: int, limit: int, offset: int = 0) -> list[Event]:
+        """Return up to ``limit`` events behind the sequence ``after``, in order, but for the first ``offset``."""
+        ...
+
+    async def count(self, wanted: Wanted) -> int:
+        """Return how many events there are."""
         ...
 
     async def checkpoint(self, sign: Callable[[End], str]) -> Checkpoint | None:

@@ -5,21 +5,9 @@ from typing import NamedTuple, Protocol
 
 from vault.ports.answers import AnswerKeeper, AnswerStore
 from vault.ports.audit import Entry
-from vault.records import ProfileRow, SealedRow, Tag
-
-
-class Collision(NamedTuple):
-    """A tag that one profile should hold and another does: both came in before the values were equal."""
-
-    name: str
-    field: str
-
-
-class Claimed(NamedTuple):
-    """What became of tags to be claimed: how many were, and which another profile holds."""
-
-    added: int
-    collisions: list[Collision]
+from vault.ports.documents import Former
+from vault.ports.tags import TaggedStore
+from vault.records import ProfileRow, Tag
 
 
 class NewProfile(NamedTuple):
@@ -29,7 +17,7 @@ class NewProfile(NamedTuple):
     tags: tuple[Tag, ...]
 
 
-class ProfileStore(AnswerStore, Protocol):
+class ProfileStore(AnswerStore, TaggedStore, Protocol):
     """Sealed profiles and their tags."""
 
     async def insert(
@@ -43,11 +31,11 @@ class ProfileStore(AnswerStore, Protocol):
 
         The tags of a field come newest version first, as ``KeyStore.require`` wants them claimed.
 
-        Returns one outcome a profile: None when inserted, else the field of the first tag that is taken
-        (also by an earlier profile of the same batch). Tags owned by a profile that is no longer alive at
-        ``now`` count as free and are taken over. In the same transaction are recorded the events that ``tell``
-        makes of each row and outcome, and, with a ``keeper``, its answer; if an unexpired answer under
-        ``keeper.digest`` exists, nothing is inserted and ``AlreadyAnswered`` is raised.
+        Returns one outcome a profile: None when inserted, "token" where there is a profile of that token, else the
+        field of the first tag that is taken (both also by an earlier profile of the same batch). Tags owned by a
+        profile that is no longer alive at ``now`` count as free and are taken over. In the same transaction are
+        recorded the events that ``tell`` makes of each row and outcome, and, with a ``keeper``, its answer; if an
+        unexpired answer under ``keeper.digest`` exists, nothing is inserted and ``AlreadyAnswered`` is raised.
         """
         ...
 
@@ -60,13 +48,26 @@ class ProfileStore(AnswerStore, Protocol):
         ...
 
     async def replace(
-        self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int, entries: Sequence[Entry] = ()
+        self,
+        row: ProfileRow,
+        tags: Sequence[Tag],
+        expected_revision: int,
+        entries: Sequence[Entry] = (),
+        former: Former | None = None,
     ) -> bool:
         """Put ``row`` and exactly these tags in place of what is stored, if that still has ``expected_revision``.
 
+        In the same transaction the events are recorded and the former versions become those of ``former``.
         False, and nothing changed, when the row is gone, is being erased, or has another revision.
         Raises ``Duplicate`` (nothing changed) when a tag belongs to another profile that is alive at
         ``row.updated_at``.
+        """
+        ...
+
+    async def put_off(self, token: str, expires_at: int, now: int) -> None:
+        """Let a profile that is alive at ``now`` and has an end have this one, unless it ends later already.
+
+        Nothing else of it changes, its revision included.
         """
         ...
 
@@ -82,37 +83,23 @@ class ProfileStore(AnswerStore, Protocol):
         ...
 
     async def delete(self, token: str) -> None:
-        """Remove box, tags, the mark of erasure and the details of the person's events together. Absent is fine."""
+        """Remove box, tags, the mark of erasure, the person's documents and the details of their events together.
+
+        Absent is fine.
+        """
         ...
 
     async def expired(self, now: int, limit: int) -> list[str]:
         """Return tokens of profiles with ``expires_at <= now``, the oldest first."""
         ...
 
-    async def tokens(self, after: str, limit: int, now: int) -> list[str]:
-        """Return up to ``limit`` tokens of profiles that are alive at ``now``, behind ``after``, in their order."""
-        ...
+    async def tokens(self, after: str, limit: int, now: int, offset: int = 0) -> list[str]:
+        """Return up to ``limit`` tokens of profiles that are alive at ``now``, behind ``after``, in their order.
 
-    async def add_tags(self, rows: Sequence[tuple[SealedRow, Sequence[Tag]]], now: int) -> Claimed:
-        """Claim more tags for profiles whose box is still that of the row, in one transaction.
-
-        A profile that is not alive at ``now`` gets none: its tags may belong to another by now. What another
-        living profile holds stays with it and is reported.
+        The first ``offset`` of them are passed over.
         """
         ...
 
-    async def tags_of(self, tokens: Sequence[str]) -> dict[str, set[Tag]]:
-        """Return the tags that these profiles hold, and nothing for those that hold none."""
-        ...
-
-    async def orphan_tags(self, limit: int) -> list[str]:
-        """Return up to ``limit`` tokens that hold a tag and have no profile: there are none, by every promise here."""
-        ...
-
-    async def tag_census(self) -> dict[int, int]:
-        """Return how many tags there are under each index key version."""
-        ...
-
-    async def drop_tags(self, version: int, limit: int) -> int:
-        """Delete up to ``limit`` tags of an index key version; return how many."""
+    async def count(self, now: int) -> int:
+        """Count the profiles that are alive at ``now``."""
         ...

@@ -20,6 +20,7 @@ class SessionStore(AnswerStore, Protocol):
         at_limit: Literal["end_oldest", "refuse"],
         now: int,
         keeper: AnswerKeeper | None = None,
+        replacing: str | None = None,
     ) -> int:
         """Insert the session if the person's epoch still equals ``row.epoch`` and is not closed.
 
@@ -28,6 +29,9 @@ class SessionStore(AnswerStore, Protocol):
         ``limit`` bounds the person's live sessions (0: no bound; a session without a person has none),
         counted and enforced in the same transaction. Raises ``SessionNotFound`` when the epoch has moved or is
         closed, ``SessionLimit`` at the limit if it is to refuse, ``AlreadyAnswered`` as ProfileStore.insert.
+
+        The session with the handle ``replacing``, alive or not, is deleted in the same transaction, and is not one
+        of those ended to make room. Raises ``Conflict`` where it is not there, or the digest is another session's.
         """
         ...
 
@@ -50,8 +54,8 @@ class SessionStore(AnswerStore, Protocol):
     async def rotate(self, old: SessionRow, new: SessionRow, now: int) -> bool:
         """Put ``new`` in the place of ``old``, which is alive at ``now`` and whose box is unchanged.
 
-        ``new`` differs from ``old`` in digest, box, key version, authentication, last sight and ends; all else
-        stays. The old digest is dead at once, and of concurrent calls with one ``old`` exactly one is True.
+        ``new`` differs from ``old`` in digest, box, key version, durations, authentication, last sight and ends;
+        all else stays. The old digest is dead at once, and of concurrent calls with one ``old`` exactly one is True.
         """
         ...
 

@@ -13,6 +13,7 @@ from vault.ports import Stores
 from vault.stores.memory.access import MemoryAccess
 from vault.stores.memory.alarms import MemoryAlarms
 from vault.stores.memory.audit import MemoryAudit
+from vault.stores.memory.documents import MemoryDocuments
 from vault.stores.memory.fence import Fence
 from vault.stores.memory.housekeeping import MemoryHousekeeping
 from vault.stores.memory.keys import MemoryKeys
@@ -22,6 +23,7 @@ from vault.stores.memory.rotations import MemoryRotations
 from vault.stores.memory.sealed import MemorySealed
 from vault.stores.memory.sessions import MemorySessions
 from vault.stores.memory.unlocks import MemoryUnlocks
+from vault.stores.memory.values import MemoryValues
 
 
 @asynccontextmanager
@@ -32,6 +34,8 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
     unlocks = MemoryUnlocks(audit)
     access = MemoryAccess(fence, audit)
     profiles, sessions = MemoryProfiles(fence, audit), MemorySessions(fence)
+    documents = MemoryDocuments(fence, audit, profiles)
+    values = MemoryValues(fence, audit, documents)
     sealed = (
         MemorySealed("profiles", "profile", profiles.profile_boxes(), fence),
         MemorySealed("profile_answers", "answer", profiles.answer_boxes(), fence),
@@ -39,6 +43,7 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
         MemorySealed("session_answers", "answer", sessions.answer_boxes(), fence),
         MemorySealed("audit_details", "event", audit.detail_boxes(), fence),
         MemorySealed("access_keys", "access", access.boxes(), fence),
+        MemorySealed("documents", "document", documents.boxes(), fence),
     )
     yield Stores(
         profiles=profiles,
@@ -47,9 +52,11 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
         alarms=MemoryAlarms(audit),
         audit=audit,
         unlocks=unlocks,
-        keys=MemoryKeys(fence, sealed, profiles, audit),
+        documents=documents,
+        values=values,
+        keys=MemoryKeys(fence, sealed, (profiles, values), audit),
         processes=MemoryProcesses(),
         rotations=MemoryRotations(),
         sealed=sealed,
-        housekeeping=MemoryHousekeeping(profiles, unlocks, sessions),
+        housekeeping=MemoryHousekeeping(profiles, unlocks, documents, sessions),
     )

@@ -11,6 +11,7 @@ from vault.records import KeptAnswer, SealedRow
 from vault.stores.memory.fence import Fence
 from vault.stores.memory.sealed import Boxes
 
+Key = TypeVar("Key")
 Row = TypeVar("Row")
 
 
@@ -65,7 +66,7 @@ class MemoryAnswers:
             self.answers[answer.digest] = answer
 
 
-def drop(rows: dict[bytes, Row], doomed: Iterable[bytes], limit: int | None = None) -> int:
+def drop(rows: dict[Key, Row], doomed: Iterable[Key], limit: int | None = None) -> int:
     """Delete up to ``limit`` of the doomed rows; return how many."""
     chosen = list(islice(doomed, limit))
     for key in chosen:

@@ -1,7 +1,7 @@
 """The audit trail."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from msgspec.structs import replace
@@ -63,9 +63,16 @@ class MemoryAudit:
         """Return the end."""
         return self._end
 
-    async def events(self, wanted: Wanted, after: int, limit: int) -> list[Event]:
+    async def events(self, wanted: Wanted, after: int, limit: int, offset: int = 0) -> list[Event]:
         """Scan."""
-        found = (
+        return list(islice(self._found(wanted, after), offset, offset + limit))
+
+    async def count(self, wanted: Wanted) -> int:
+        """Scan."""
+        return sum(1 for _ in self._found(wanted, 0))
+
+    def _found(self, wanted: Wanted, after: int) -> Iterator[Event]:
+        return (
             event
             for event in self.trail
             if event.sequence > after
@@ -76,7 +83,6 @@ class MemoryAudit:
             and (wanted.until is None or event.at < wanted.until)
             and wanted.revealed_version in (None, event.revealed_version)
         )
-        return list(islice(found, limit))
 
     async def checkpoint(self, sign: Callable[[End], str]) -> Checkpoint | None:
         """Sign the end, once."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vault.errors import StoreUnavailable
+from vault.stores.memory.documents import MemoryDocuments
 from vault.stores.memory.profiles import MemoryProfiles
 from vault.stores.memory.sessions import MemorySessions
 from vault.stores.memory.unlocks import MemoryUnlocks
@@ -11,9 +12,16 @@ from vault.stores.memory.unlocks import MemoryUnlocks
 class MemoryHousekeeping:
     """Chores, of which memory has few."""
 
-    def __init__(self, profiles: MemoryProfiles, unlocks: MemoryUnlocks, sessions: MemorySessions) -> None:
+    def __init__(
+        self,
+        profiles: MemoryProfiles,
+        unlocks: MemoryUnlocks,
+        documents: MemoryDocuments,
+        sessions: MemorySessions,
+    ) -> None:
         self._profiles = profiles
         self._unlocks = unlocks
+        self._documents = documents
         self._sessions = sessions
 
     async def lease(self, chore: str, holder: str, now: int, until: int) -> bool:
@@ -25,6 +33,7 @@ class MemoryHousekeeping:
         ends: dict[str, list[int | None]] = {
             "profiles": [row.expires_at for row, _ in self._profiles.profiles.values()],
             "profile_answers": [row.expires_at for row in self._profiles.answers.values()],
+            "documents": [row.expires_at for row in self._documents.documents.values()],
             "unlocks": [row.expires_at for row in self._unlocks.unlocks.values()],
             "sessions": [row.idle_expires_at for row in self._sessions.sessions.values()],
             "session_answers": [row.expires_at for row in self._sessions.answers.values()],

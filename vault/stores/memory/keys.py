@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from vault.ports import Entry
+from vault.ports import Entry, TaggedStore
 from vault.records import KeyRecord
 from vault.stores.memory.audit import MemoryAudit
 from vault.stores.memory.fence import Fence
-from vault.stores.memory.profiles import MemoryProfiles
 from vault.stores.memory.sealed import MemorySealed
 
 
@@ -16,12 +15,16 @@ class MemoryKeys:
     """Key versions by line and number."""
 
     def __init__(
-        self, fence: Fence, stores: tuple[MemorySealed, ...], profiles: MemoryProfiles, audit: MemoryAudit
+        self,
+        fence: Fence,
+        stores: tuple[MemorySealed, ...],
+        tagged: tuple[TaggedStore, ...],
+        audit: MemoryAudit,
     ) -> None:
         self.records: dict[tuple[str, int], KeyRecord] = {}
         self._fence = fence
         self._stores = stores
-        self._profiles = profiles
+        self._tagged = tagged
         self._audit = audit
 
     async def known(self) -> list[KeyRecord]:
@@ -48,7 +51,7 @@ class MemoryKeys:
         data = {version for store in self._stores for version in await store.census()}
         return {
             "data": data,
-            "index": {tag.version for tag in self._profiles.owners},
+            "index": {version for store in self._tagged for version in await store.tag_census()},
             "audit": set(await self._audit.census()),
         }
 

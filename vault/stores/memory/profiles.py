@@ -7,7 +7,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from vault.errors import Duplicate
-from vault.ports import AnswerKeeper, Claimed, Collision, Entry, NewProfile
+from vault.ports import AnswerKeeper, Claimed, Collision, Entry, Former, NewProfile
 from vault.records import ProfileRow, SealedRow, Tag
 from vault.stores.memory.answers import MemoryAnswers
 from vault.stores.memory.audit import MemoryAudit
@@ -23,6 +23,10 @@ class MemoryProfiles(MemoryAnswers):
         self._audit = audit
         self.profiles: dict[str, NewProfile] = {}
         self.owners: dict[Tag, str] = {}
+        #: Told the token of whoever is deleted, in the same breath.
+        self.on_delete: list[Callable[[str], None]] = []
+        #: Told the former versions that a change leaves, in the same breath.
+        self.on_replace: list[Callable[[Former], Callable[[], None]]] = []
 
     async def insert(
         self,
@@ -37,12 +41,15 @@ class MemoryProfiles(MemoryAnswers):
             self._fence.check_box(new.row.key_version)
             self._fence.check_tags(new.tags)
         claimed: set[Tag] = set()
+        tokens: set[str] = set()
         outcomes: list[str | None] = []
         for new in batch:
             taken = (tag.field for tag in new.tags if tag in claimed or self._live_owner(tag, now))
-            outcomes.append(next(taken, None))
+            is_here = new.row.token in self.profiles or new.row.token in tokens
+            outcomes.append("token" if is_here else next(taken, None))
             if outcomes[-1] is None:
                 claimed.update(new.tags)
+                tokens.add(new.row.token)
         answer = self._answer(keeper, outcomes)
         if tell:
             self._audit.record([tell(new.row, taken) for new, taken in zip(batch, outcomes, strict=True)])
@@ -64,13 +71,19 @@ class MemoryProfiles(MemoryAnswers):
         return self.profiles[token].row if token else None
 
     async def replace(
-        self, row: ProfileRow, tags: Sequence[Tag], expected_revision: int, entries: Sequence[Entry] = ()
+        self,
+        row: ProfileRow,
+        tags: Sequence[Tag],
+        expected_revision: int,
+        entries: Sequence[Entry] = (),
+        former: Former | None = None,
     ) -> bool:
         """Compare the revision, check the tags, then swap."""
         stored = self.profiles.get(row.token)
         if stored is None or stored.row.erasing_at is not None or stored.row.revision != expected_revision:
             return False
         self._fence.check_box(row.key_version)
+        keep_former = [check(former) for check in self.on_replace] if former else []
         self._fence.check_tags(tags)
         for tag in tags:
             if self._live_owner(tag, row.updated_at) not in (None, row.token):
@@ -78,7 +91,15 @@ class MemoryProfiles(MemoryAnswers):
         self._audit.record(entries)
         self._take(row.token)
         self._put(NewProfile(row, tuple(tags)))
+        for keep in keep_former:
+            keep()
         return True
+
+    async def put_off(self, token: str, expires_at: int, now: int) -> None:
+        """Compare the end, and move it."""
+        profile = self.profiles.get(token)
+        if profile and profile.row.is_alive(now) and (profile.row.expires_at or expires_at) < expires_at:
+            self.profiles[token] = profile._replace(row=replace(profile.row, expires_at=expires_at))
 
     async def note_erasure(self, token: str, now: int, entries: Sequence[Entry] = ()) -> bool:
         """Mark the profile, keeping the time of the first mark."""
@@ -96,9 +117,11 @@ class MemoryProfiles(MemoryAnswers):
         return list(islice(marked, limit))
 
     async def delete(self, token: str) -> None:
-        """Remove the profile, every tag it still owns, and the details of its events."""
+        """Remove the profile, every tag it still owns, its documents, and the details of its events."""
         self._take(token)
         self._audit.forget_details(token)
+        for forget in self.on_delete:
+            forget(token)
 
     async def expired(self, now: int, limit: int) -> list[str]:
         """Scan for expired profiles."""
@@ -107,10 +130,14 @@ class MemoryProfiles(MemoryAnswers):
         ]
         return [token for expires_at, token in sorted(ends) if expires_at <= now][:limit]
 
-    async def tokens(self, after: str, limit: int, now: int) -> list[str]:
+    async def tokens(self, after: str, limit: int, now: int, offset: int = 0) -> list[str]:
         """Sort the living."""
         living = (token for token, (row, _) in self.profiles.items() if token > after and row.is_alive(now))
-        return sorted(living)[:limit]
+        return sorted(living)[offset : offset + limit]
+
+    async def count(self, now: int) -> int:
+        """Scan for the living."""
+        return sum(row.is_alive(now) for row, _ in self.profiles.values())
 
     async def add_tags(self, rows: Sequence[tuple[SealedRow, Sequence[Tag]]], now: int) -> Claimed:
         """Compare each box and check the tags, then claim what no living other holds."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from vault.errors import SessionLimit, SessionNotFound
+from vault.errors import Conflict, SessionLimit, SessionNotFound
 from vault.ports import AnswerKeeper
 from vault.records import SealedRow, SessionRow
 from vault.stores.memory.answers import MemoryAnswers, drop
@@ -34,19 +34,26 @@ class MemorySessions(MemoryAnswers):
         at_limit: Literal["end_oldest", "refuse"],
         now: int,
         keeper: AnswerKeeper | None = None,
+        replacing: str | None = None,
     ) -> int:
-        """Check the epoch, then the limit, then insert."""
+        """Check the handle, the epoch, then the limit, then insert."""
         self._refuse_repeat(keeper, now)
+        replaced = None if replacing is None else self._of_handle(replacing)
+        is_gone = replacing is not None and replaced is None
+        if is_gone or self.sessions.get(row.digest) not in (None, replaced):
+            raise Conflict
         epoch = self._epoch(row.user_token)
         if epoch == _CLOSED or epoch != row.epoch:
             raise SessionNotFound
         self._fence.check_box(row.key_version)
-        surplus = self._surplus(row.user_token, limit, now)
+        surplus = self._surplus(row.user_token, limit, now, replaced)
         if surplus and at_limit == "refuse":
             raise SessionLimit
         self._keep(self._answer(keeper, [None]))
         for oldest in surplus:
             del self.sessions[oldest.digest]
+        if replaced:
+            del self.sessions[replaced.digest]
         self.sessions[row.digest] = row
         return len(surplus)
 
@@ -88,10 +95,8 @@ class MemorySessions(MemoryAnswers):
 
     async def revoke_handle(self, handle: str, user_token: str | None = None) -> SessionRow | None:
         """Scan for the handle; another person's session stays."""
-        for digest, row in self.sessions.items():
-            if row.handle == handle and user_token in (None, row.user_token):
-                return self.sessions.pop(digest)
-        return None
+        row = self._of_handle(handle)
+        return self.sessions.pop(row.digest) if row and user_token in (None, row.user_token) else None
 
     async def revoke_all(self, user_token: str, keep_handle: str | None, now: int) -> None:
         """Bump the epoch, unless it is closed, and remove all sessions but the kept one."""
@@ -153,6 +158,9 @@ class MemorySessions(MemoryAnswers):
     def _epoch(self, user_token: str | None) -> int:
         return self.epochs.get(user_token, 0) if user_token else 0
 
+    def _of_handle(self, handle: str) -> SessionRow | None:
+        return next((row for row in self.sessions.values() if row.handle == handle), None)
+
     def _unchanged(self, row: SessionRow, now: int) -> SessionRow | None:
         """Return what is stored of ``row``, if it is alive and still has its box."""
         stored = self.sessions.get(row.digest)
@@ -165,9 +173,12 @@ class MemorySessions(MemoryAnswers):
     def _drop_all_of(self, user_token: str) -> None:
         drop(self.sessions, [digest for digest, row in self.sessions.items() if row.user_token == user_token])
 
-    def _surplus(self, user_token: str | None, limit: int, now: int) -> list[SessionRow]:
+    def _surplus(
+        self, user_token: str | None, limit: int, now: int, replaced: SessionRow | None
+    ) -> list[SessionRow]:
         """Return the live sessions that leave no room for one more: those seen longest ago."""
         if not user_token or not limit:
             return []
-        live = sorted(self._live_of(user_token, now), key=lambda row: row.last_seen_at)
+        others = [row for row in self._live_of(user_token, now) if row is not replaced]
+        live = sorted(others, key=lambda row: row.last_seen_at)
         return live[: max(0, len(live) - limit + 1)]

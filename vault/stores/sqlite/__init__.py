@@ -13,6 +13,7 @@ from vault.stores.sqlite.access import SqliteAccess
 from vault.stores.sqlite.alarms import SqliteAlarms
 from vault.stores.sqlite.audit import SqliteAudit
 from vault.stores.sqlite.database import Database, open_database
+from vault.stores.sqlite.documents import SqliteDocuments
 from vault.stores.sqlite.generations import Generations
 from vault.stores.sqlite.keys import SqliteKeys
 from vault.stores.sqlite.processes import SqliteProcesses
@@ -22,6 +23,7 @@ from vault.stores.sqlite.rotations import SqliteRotations
 from vault.stores.sqlite.sealed import SqliteSealed
 from vault.stores.sqlite.sessions import SqliteSessions
 from vault.stores.sqlite.unlocks import SqliteUnlocks
+from vault.stores.sqlite.values import SqliteValues
 
 SHRED_TRIES = 20
 SHRED_PAUSE = 0.05  # seconds
@@ -58,6 +60,9 @@ class SqliteHousekeeping:
         firsts = {
             "profiles": await vault.all("SELECT min(expires_at) FROM profiles WHERE expires_at IS NOT NULL"),
             "profile_answers": await vault.all("SELECT min(expires_at) FROM answers"),
+            "documents": await vault.all(
+                "SELECT min(expires_at) FROM documents WHERE expires_at IS NOT NULL"
+            ),
             "unlocks": await vault.all("SELECT min(expires_at) FROM unlocks"),
             "sessions": await sessions.all("SELECT min(idle_expires_at) FROM sessions"),
             "session_answers": await sessions.all("SELECT min(expires_at) FROM answers"),
@@ -138,6 +143,8 @@ async def open_stores(folder: Path | None, busy_timeout: float) -> AsyncIterator
                 SqliteAlarms(vault),
                 SqliteAudit(vault),
                 SqliteUnlocks(vault),
+                SqliteDocuments(vault),
+                SqliteValues(vault),
                 SqliteKeys(vault, sessions),
                 SqliteProcesses(vault),
                 SqliteRotations(vault),

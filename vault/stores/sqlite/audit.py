@@ -1,7 +1,7 @@
 """The audit trail in SQLite (``vault.ports.AuditStore`` says what each method promises)."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from msgspec.structs import astuple
 
@@ -10,6 +10,7 @@ from vault.errors import AuditUnavailable, BudgetSpent
 from vault.ports import Entry, Wanted
 from vault.records import ERASURES, Allowance, Checkpoint, End, Event
 from vault.stores.sqlite.database import Database
+from vault.stores.sqlite.writer import Work
 
 _EVENT = (
     "SELECT sequence, at, tenant, actor, action, outcome, user_token, request_id, purpose, revealed_version,"
@@ -21,6 +22,9 @@ _END = "SELECT sequence, link, mac, mac_version FROM audit_end"
 #: or its tables are not there. A fence that refuses is none of these.
 _BROKEN = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_ERROR")
 
+#: Rows or events that one job writes between two breaths of the event loop: a few milliseconds.
+ROWS_A_BREATH = 64
+
 
 class SqliteAudit:
     """Events, details, end and checkpoints, in ``vault.db``."""
@@ -31,7 +35,7 @@ class SqliteAudit:
     async def append(self, entries: Sequence[Entry], allowance: Allowance | None = None) -> None:
         """Count, then record."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> Generator[None, None, None]:
             if allowance:
                 waits = (
                     _wait(connection, allowance, HOUR, allowance.per_hour),
@@ -41,32 +45,33 @@ class SqliteAudit:
                     raise BudgetSpent(max(waits))
                 _spend(connection, allowance, HOUR, allowance.per_hour)
                 _spend(connection, allowance, DAY, allowance.per_day)
-            append(connection, entries)
+            yield from append_many(connection, entries)
 
-        await self._database.writer.run(work)
+        job: Work[None] = work
+        await self._database.writer.run(job)
 
     async def end(self) -> End | None:
         """Read the one row."""
         row = self._database.one(_END)
         return End(*row) if row else None
 
-    async def events(self, wanted: Wanted, after: int, limit: int) -> list[Event]:
+    async def events(self, wanted: Wanted, after: int, limit: int, offset: int = 0) -> list[Event]:
         """Read by the index on person or on actor, or along the primary key."""
-        bounds = (
-            ("user_token = ?", wanted.user_token),
-            ("actor = ?", wanted.actor),
-            ("action = ?", wanted.action),
-            ("at >= ?", wanted.since),
-            ("at < ?", wanted.until),
-            ("revealed_version = ?", wanted.revealed_version),
-        )
-        chosen = [(sql, value) for sql, value in bounds if value is not None]
-        where = "".join(f" AND {sql}" for sql, _ in chosen)
+        where, values = _chosen(wanted)
         rows = await self._database.all(
-            f"{_EVENT} WHERE sequence > ?{where} ORDER BY sequence LIMIT ?",
-            (after, *(value for _, value in chosen), limit),
+            f"{_EVENT} WHERE sequence > ?{where} ORDER BY sequence LIMIT ? OFFSET ?",
+            (after, *values, limit, offset),
         )
         return [Event(*row) for row in rows]
+
+    async def count(self, wanted: Wanted) -> int:
+        """Count by the index on person or on actor, or along the primary key."""
+        where, values = _chosen(wanted)
+        [(count,)] = await self._database.all(
+            f"SELECT count(*) FROM audit_events WHERE sequence > 0{where}",  # noqa: S608 - our own words
+            tuple(values),
+        )
+        return int(count)
 
     async def checkpoint(self, sign: Callable[[End], str]) -> Checkpoint | None:
         """Read the end and write the statement in one transaction."""
@@ -128,6 +133,20 @@ class SqliteAudit:
         )
 
 
+def _chosen(wanted: Wanted) -> tuple[str, list[str | int]]:
+    """Return the conditions that events must meet, and the values in them."""
+    bounds = (
+        ("user_token = ?", wanted.user_token),
+        ("actor = ?", wanted.actor),
+        ("action = ?", wanted.action),
+        ("at >= ?", wanted.since),
+        ("at < ?", wanted.until),
+        ("revealed_version = ?", wanted.revealed_version),
+    )
+    chosen = [(sql, value) for sql, value in bounds if value is not None]
+    return "".join(f" AND {sql}" for sql, _ in chosen), [value for _, value in chosen]
+
+
 def append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     """Put events at the end of the trail. Inside the transaction of the act that they tell of.
 
@@ -141,6 +160,14 @@ def append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         if getattr(error, "sqlite_errorname", "") in _BROKEN:
             raise AuditUnavailable from error
         raise
+
+
+def append_many(connection: sqlite3.Connection, entries: Sequence[Entry]) -> Generator[None, None, None]:
+    """Do as ``append``, and let the loop breathe between."""
+    for begin in range(0, len(entries), ROWS_A_BREATH):
+        if begin:
+            yield
+        append(connection, entries[begin : begin + ROWS_A_BREATH])
 
 
 def _append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:

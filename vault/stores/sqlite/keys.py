@@ -64,7 +64,8 @@ class SqliteKeys:
             data |= await _distinct(files[one.schema], one.table, "key_version")
         return {
             "data": data,
-            "index": await _distinct(self._database, "tags", "version"),
+            "index": await _distinct(self._database, "tags", "version")
+            | await _distinct(self._database, "value_tags", "version"),
             "audit": await _distinct(self._database, "audit_events", "mac_version"),
         }
 

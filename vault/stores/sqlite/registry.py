@@ -26,12 +26,14 @@ REGISTRY = (
     Table("session_answers", "answer", "sessions", "answers", "digest", "rowid"),
     Table("audit_details", "event", "vault", "audit_details", "sequence", "sequence"),
     Table("access_keys", "access", "vault", "access_keys", "id", "rowid"),
+    Table("documents", "document", "vault", "documents", "name", "id"),
 )
 
 #: Columns of bytes that no rotation has to know, and why.
 NO_BOXES = {
     "vault.answers.digest": "a digest",
     "vault.tags.digest": "a blind-index tag, made anew by the rotation of its own line",
+    "vault.value_tags.digest": "a blind-index tag, made anew by the rotation of its own line",
     "vault.key_versions.canary": "sealed by its own key version for good: it vouches for that key",
     "vault.audit_events.details_digest": "a digest",
     "vault.audit_events.link": "a digest",

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec.structs import asdict
 
-from vault.errors import SessionLimit, SessionNotFound
+from vault.errors import Conflict, SessionLimit, SessionNotFound
 from vault.ports import AnswerKeeper
 from vault.records import SessionRow
 from vault.stores.sqlite.answers import SqliteAnswers, keep, refuse_if_answered
@@ -52,23 +52,29 @@ class SqliteSessions(SqliteAnswers):
         at_limit: Literal["end_oldest", "refuse"],
         now: int,
         keeper: AnswerKeeper | None = None,
+        replacing: str | None = None,
     ) -> int:
         """Insert, if the epoch has not moved since it was read."""
 
         def work(connection: sqlite3.Connection) -> int:
             if keeper:
                 refuse_if_answered(connection, keeper.digest, now)
+            if replacing is not None and not self._delete(
+                connection, "DELETE FROM sessions WHERE handle = ? RETURNING digest", replacing
+            ):
+                raise Conflict
             inserted = connection.execute(
                 "INSERT INTO sessions (digest, handle, user_token, box, key_version, epoch, lifetime,"
                 " idle_timeout, created_at, authenticated_at, last_seen_at, expires_at, idle_expires_at)"
                 " SELECT :digest, :handle, :user_token, :box, :key_version, :epoch, :lifetime, :idle_timeout,"
                 " :created_at, :authenticated_at, :last_seen_at, :expires_at, :idle_expires_at"
                 " WHERE :epoch >= 0 AND :epoch = coalesce((SELECT CASE WHEN closed_at IS NOT NULL THEN -1"
-                " ELSE epoch END FROM epochs WHERE user_token = :user_token), 0)",
+                " ELSE epoch END FROM epochs WHERE user_token = :user_token), 0)"
+                " ON CONFLICT (digest) DO NOTHING",
                 asdict(row),
             )
             if inserted.rowcount == 0:
-                raise SessionNotFound
+                raise Conflict if connection.execute(_FIND, (row.digest,)).fetchone() else SessionNotFound
             ended = 0
             if limit and row.user_token is not None:
                 ended = self._make_room(connection, row, limit, at_limit, now)
@@ -125,17 +131,20 @@ class SqliteSessions(SqliteAnswers):
         return await self._database.writer.run(work)
 
     async def rotate(self, old: SessionRow, new: SessionRow, now: int) -> bool:
-        """Compare digest and box, and swap digest, box and times."""
+        """Compare digest and box, and swap digest, box, durations and times."""
 
         def work(connection: sqlite3.Connection) -> bool:
             self._generations.change(old.digest)
             updated = connection.execute(
-                "UPDATE sessions SET digest = ?, box = ?, key_version = ?, authenticated_at = ?, last_seen_at = ?,"
-                " expires_at = ?, idle_expires_at = ? WHERE digest = ? AND box = ? AND idle_expires_at > ?",
+                "UPDATE sessions SET digest = ?, box = ?, key_version = ?, lifetime = ?, idle_timeout = ?,"
+                " authenticated_at = ?, last_seen_at = ?, expires_at = ?, idle_expires_at = ?"
+                " WHERE digest = ? AND box = ? AND idle_expires_at > ?",
                 (
                     new.digest,
                     new.box,
                     new.key_version,
+                    new.lifetime,
+                    new.idle_timeout,
                     new.authenticated_at,
                     new.last_seen_at,
                     new.expires_at,
