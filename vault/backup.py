@@ -21,12 +21,13 @@ from vault.clock import Clock, SystemClock
 from vault.config import Config
 from vault.crypto import manifest, sealed_file, whole_file
 from vault.crypto.keyring import Keyring
+from vault.data_folder import DATABASES
 from vault.errors import BackupRefused
 from vault.keys import unproven
 from vault.progress import Progress
 from vault.stores import open_stores
 from vault.stores.sqlite.migrations import migrations
-from vault.wiring import DATABASES, DEFAULT_TENANT, open_files
+from vault.wiring import DEFAULT_TENANT, open_files
 
 #: Bytes read at a time, and what progress is told in.
 MIB = 1 << 20
@@ -51,6 +52,7 @@ async def back_up(
     seal_to: str | None = None,
     with_keyring: bool = False,
     clock: Clock | None = None,
+    tenant: str = DEFAULT_TENANT,
 ) -> Made:
     """Copy a vault into a new or an empty folder, while it serves. ``seal_to`` is a public key, base64.
 
@@ -59,7 +61,7 @@ async def back_up(
     """
     clock = clock or SystemClock()
     public = None if seal_to is None else sealed_file.read_public_key(seal_to)
-    async with open_files(config, data, DEFAULT_TENANT, clock) as opened:
+    async with open_files(config, data, tenant, clock) as opened:
         assert opened.file is not None  # noqa: S101 - there is a folder
         signer = opened.keyring.active("signing")
         await opened.prove(lambda: unproven(opened.stores.keys, opened.keyring, opened.sealer))
@@ -88,7 +90,7 @@ async def back_up(
             statement = {
                 "made_at": f"{datetime.fromtimestamp(clock.now() // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
                 "program": __version__,
-                "tenant": DEFAULT_TENANT,
+                "tenant": tenant,
                 "sealed_to": seal_to,
                 "files": files,
                 "keys": _told(keyring),
@@ -165,7 +167,7 @@ async def _census(config: Config, copy: Path) -> dict[str, dict[int, int]]:
         rows = {store.name: await store.census() for store in stores.sealed}
         return {
             **rows,
-            "tags": await stores.profiles.tag_census(),
+            "tags": await stores.tag_census(),
             "audit_events": await stores.audit.census(),
         }
 

@@ -11,9 +11,10 @@ from vault.config import Config
 from vault.crypto import manifest, sealed_file, signed
 from vault.crypto.keyring import Keyring, KeyState
 from vault.crypto.manifest import Manifest
+from vault.data_folder import DATABASES
 from vault.errors import BackupRefused
 from vault.progress import Progress
-from vault.wiring import DATABASES, keyring_of
+from vault.wiring import DEFAULT_TENANT, keyring_of
 
 #: Rows that the manifest counts and that are no boxes.
 _NO_BOXES = ("tags", "audit_events")
@@ -33,6 +34,7 @@ class Wanted:
     own_keyring: bool = False
     without_ledger: bool = False
     public_keys: tuple[str, ...] = ()
+    tenant: str = DEFAULT_TENANT
 
 
 def prove(config: Config, wanted: Wanted, progress: Progress) -> tuple[Manifest, set[str]]:
@@ -41,6 +43,10 @@ def prove(config: Config, wanted: Wanted, progress: Progress) -> tuple[Manifest,
     if not path.exists():
         raise BackupRefused(f"{wanted.backup} holds no {manifest.NAME}: it is no backup, or was interrupted.")
     told, signer = manifest.check(path.read_bytes())
+    if told.tenant != wanted.tenant:
+        raise BackupRefused(
+            f"The backup is of tenant {told.tenant}, and not of {wanted.tenant}: --tenant names whose it is."
+        )
     signers = set(wanted.public_keys)
     keyring = None
     if not (wanted.own_keyring and signers):

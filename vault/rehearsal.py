@@ -13,6 +13,7 @@ from vault.journal import Report
 from vault.key_desk import Manner, open_desk
 from vault.progress import Progress
 from vault.sweep import Findings
+from vault.unlock import anchored
 from vault.wiring import DEFAULT_TENANT, open_files
 
 #: The copy's keyring, in the copy.
@@ -30,7 +31,13 @@ class Rehearsed:
 
 
 async def rehearse(
-    config: Config, folder: Path, scratch: Path | None, manner: Manner, progress: Progress, line: str | None
+    config: Config,
+    folder: Path,
+    scratch: Path | None,
+    manner: Manner,
+    progress: Progress,
+    line: str | None,
+    tenant: str = DEFAULT_TENANT,
 ) -> Rehearsed:
     """Copy the vault into a new folder inside ``scratch``, rotate it there, and remove the copy, also on failure.
 
@@ -41,13 +48,14 @@ async def rehearse(
     copy = _new_folder(scratch, folder)
     try:
         began_at = clock.now()
-        async with open_files(config, folder, DEFAULT_TENANT, clock) as opened:
+        async with open_files(config, folder, tenant, clock) as opened:
             await opened.stores.housekeeping.copy(copy)
             shutil.copy(folder / config.keyring.file, copy / KEYRING)
         copied = sum(entry.stat().st_size for entry in os.scandir(copy))
         progress.did(f"{copied:,} bytes are copied to {copy}")
         copy_seconds = (clock.now() - began_at) / 1000
-        async with open_desk(_of_copy(config, folder), copy, manner, progress=progress) as desk:
+        work = _of_copy(config, folder)
+        async with open_desk(work, copy, manner, progress=progress, tenant=tenant) as desk:
             await desk.custody.forget_others()  # they serve and rotate the vault, not its copy
             findings = await desk.sweep.plan()
             reports = (
@@ -70,8 +78,5 @@ def _new_folder(scratch: Path | None, folder: Path) -> Path:
 
 def _of_copy(config: Config, folder: Path) -> Config:
     """Return settings under which the copy's keyring is the copy's own, wherever the vault's lies."""
-    unlock = config.keyring.unlock
-    for scheme in ("file:", "passphrase:file:"):
-        if unlock.startswith(scheme):
-            unlock = f"{scheme}{(folder / unlock.removeprefix(scheme)).absolute()}"
+    unlock = anchored(config.keyring.unlock, folder)
     return replace(config, keyring=replace(config.keyring, file=KEYRING, unlock=unlock))

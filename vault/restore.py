@@ -20,6 +20,7 @@ from vault.crypto.keyring import KeyState
 from vault.crypto.manifest import Manifest
 from vault.crypto.receipt import token_digest
 from vault.custody import Custody, make_known
+from vault.data_folder import DATABASES
 from vault.erasure import Erasures
 from vault.errors import BackupRefused
 from vault.key_watch import KeyWatch
@@ -29,7 +30,7 @@ from vault.ports import Stores
 from vault.progress import Progress
 from vault.statement_file import StatementFile
 from vault.stores.sqlite.database import damage
-from vault.wiring import DATABASES, DEFAULT_TENANT, Opened, keyring_of, open_files
+from vault.wiring import Opened, keyring_of, open_files
 
 #: The new vault's keyring until all else is done.
 DRAFT = "keyring.json.restoring"
@@ -59,17 +60,18 @@ async def restore(config: Config, wanted: Wanted, progress: Progress, clock: Clo
         ledgers = await asyncio.to_thread(_bring, config, wanted, told, lent, progress)
         work = _of_draft(config, wanted.to)
         restored = Restored(told.made_at)
-        async with open_files(work, wanted.to, DEFAULT_TENANT, clock) as opened:
+        async with open_files(work, wanted.to, wanted.tenant, clock) as opened:
             await _fit(config, wanted, opened, restored)
             for record in await opened.stores.keys.known():
                 signers |= {record.public_key} if record.public_key else set()
-            await _replay(work, opened, clock, _listed(config, wanted, ledgers, signers, restored), restored)
+            receipts = _listed(config, wanted, ledgers, signers, restored)
+            await _replay(work, wanted.tenant, opened, clock, receipts, restored)
             restored.rows = {
                 store.name: sum((await store.census()).values()) for store in opened.stores.sealed
             }
-        async with wiring.open_vault(work, wanted.to, clock=clock):
+        async with wiring.open_vault(work, wanted.to, tenant=wanted.tenant, clock=clock):
             progress.did("the restored vault opens")
-        restored.left += await wiring.check(work, wanted.to)
+        restored.left += await wiring.check(work, wanted.to, wanted.tenant)
         _publish(config, wanted, lent)
     except BaseException:
         clear(wanted.to, was_there=was_there)
@@ -183,17 +185,17 @@ def _listed(
 
 
 async def _replay(
-    work: Config, opened: Opened, clock: Clock, receipts: dict[str, str], restored: Restored
+    work: Config, tenant: str, opened: Opened, clock: Clock, receipts: dict[str, str], restored: Restored
 ) -> None:
     """Erase everybody who is in the ledger, by the verb that erases anybody."""
     stores, keyring = opened.stores, opened.keyring
     assert opened.file is not None  # noqa: S101 - there is a folder
     watch = KeyWatch(opened.file, keyring, opened.sealer, stores.keys, stores.processes, clock)
-    audit = wiring.audit_of(work, DEFAULT_TENANT, clock, opened, watch)
+    audit = wiring.audit_of(work, tenant, clock, opened, watch)
     await make_known(stores.keys, keyring, opened.sealer, audit, clock)
     await audit.record(audit.event("vault.restored", None, {"made_at": restored.made_at}))
     await Custody(opened.file, keyring, opened.sealer, stores, audit, clock).forget_others()
-    erasures: Erasures = wiring.erasures_of(work, DEFAULT_TENANT, clock, opened, audit)
+    erasures: Erasures = wiring.erasures_of(work, tenant, clock, opened, audit)
     async for tokens in _people(stores):
         restored.erased += await erasures.erase_listed(tokens, lambda token: token_digest(token) in receipts)
 
@@ -223,7 +225,7 @@ def _publish(config: Config, wanted: Wanted, lent: list[Path]) -> None:
     content = (wanted.to / DRAFT).read_bytes()
     for draft in wanted.to.glob(f"{DRAFT}*"):
         draft.unlink()
-    if _is_shared(config, wanted):
+    if _is_shared(config, wanted) and path.exists():
         return
     if path.exists():
         raise BackupRefused(f"The keyring {path} exists already and is never overwritten.")

@@ -18,7 +18,7 @@ import pytest
 from tests.vectors import reference
 from vault.crypto import keyring_text, unlock_key
 from vault.crypto.keyring import Keyring, KeyState, KeyVersion, new_keyring
-from vault.crypto.keyring_file import KeyringFile
+from vault.crypto.keyring_file import KeyringFile, KeyringFull
 from vault.errors import KeyringError
 from vault.unlock import open_unlock, prepare
 from vault.unlock.key_source import KeySource
@@ -276,6 +276,25 @@ def test_several_sources_unlock_the_same_keys(path: Path, file: KeyringFile) -> 
     keyring = file.read()
     file.rewrap([NEW], keep=file.slots)
     assert keys_of(path, OLD) == keys_of(path, NEW) == in_order(keyring)
+
+
+def test_no_more_slots_are_written_than_can_be_read(path: Path, file: KeyringFile) -> None:
+    """Up to the last there is room; one more is refused, whoever adds it, and the file stays as it is."""
+    while len(file.slots) < keyring_text.MOST_SLOTS:
+        file.rewrap([Held(bytes([len(file.slots)]) * 32)], keep=file.slots)
+        assert keys_of(path)
+    before = path.read_bytes()
+    with pytest.raises(KeyringFull) as refused:
+        file.rewrap([NEW], keep=file.slots)
+    with pytest.raises(KeyringFull):
+        file.rewrap([OLD, NEW], keep=file.slots[1:])
+    assert path.read_bytes() == before
+    for slot in file.slots:
+        assert str(slot.parameters["key_id"]) in refused.value.message
+    assert "All but that of the source in keyring.unlock can be removed" in refused.value.message
+    assert "keys rewrap --only" in refused.value.message
+    file.rewrap([NEW], keep=file.slots[1:])
+    assert keys_of(path, NEW)
 
 
 def test_a_source_that_cannot_open_is_not_relied_upon(path: Path, file: KeyringFile) -> None:

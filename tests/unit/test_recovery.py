@@ -2,19 +2,23 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, pairwise, permutations
 from pathlib import Path
 
 import pytest
+import shamir_mnemonic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vectors import reference
 from vault.crypto import unlock_key
 from vault.crypto.keyring import new_keyring
-from vault.crypto.keyring_file import KeyringFile
+from vault.crypto.keyring_file import KeyringFile, KeyringFull
+from vault.crypto.keyring_text import MOST_SLOTS
 from vault.errors import ConfigError, KeyringError
 from vault.unlock import changing, open_unlock, prepare, recovery
+from vault.unlock.key_source import KeySource
 
 #: Written down once, for the key of bytes 0 to 31: what lies in a safe must open with every later version.
 WRITTEN_DOWN = (
@@ -89,6 +93,12 @@ def another_word(share: str) -> str:
     return word(share, 20, "academic" if share.split()[19] != "academic" else "acid")
 
 
+def costly(exponent: int, *shares: str) -> list[str]:
+    """Return shares that say how many iterations there are: 10,000 times two to that power."""
+    read = [shamir_mnemonic.Share.from_mnemonic(share) for share in shares]
+    return [replace(share, iteration_exponent=exponent).mnemonic() for share in read]
+
+
 MISTAKES: dict[str, tuple[Edit, str]] = {
     "no share": (lambda shares: [], "Three different shares are needed, and there are 0"),
     "two shares": (lambda shares: shares[:2], "Three different shares are needed, and there are 2"),
@@ -110,6 +120,12 @@ MISTAKES: dict[str, tuple[Edit, str]] = {
     "an empty share": (lambda shares: ["", *shares[1:3]], "Share 1 has 0 words and needs 33"),
     "one of another set": (lambda shares: [*shares[:2], OTHER_SET[2]], "Share 3 is of another set"),
     "a fourth of another set": (lambda shares: [*shares[:3], OTHER_SET[3]], "Share 4 is of another set"),
+    "a little more computing": (lambda shares: costly(1, *shares[:3]), "Share 1 is none of this vault's"),
+    "minutes of computing": (lambda shares: costly(15, *shares[:3]), "Share 1 is none of this vault's"),
+    "minutes of it in one": (
+        lambda shares: [*shares[:2], *costly(15, shares[2])],
+        "Share 3 is none of this vault's",
+    ),
 }
 
 
@@ -214,3 +230,77 @@ def test_shares_are_in_no_repr_and_in_no_pickle(keyring: Path) -> None:
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(shares)
     assert shares.key_id == unlock_key.key_id(recovery.combine(shares.texts[:3]))
+
+
+def test_three_shares_let_a_fresh_key_in(keyring: Path, tmp_path: Path) -> None:
+    """Beside all that unlocked the keyring before; its text is that of a key file."""
+    shares = recovery.make(keyring, "file:unlock.key", tmp_path).texts
+
+    made = recovery.add_key([keyring], shares[2:])
+
+    (tmp_path / "fresh.key").write_text(made)
+    (tmp_path / "fresh.key").chmod(0o600)
+    names = {
+        unlock_key.key_id(source.key())
+        for source in (open_unlock(f"file:{name}.key", tmp_path) for name in ("unlock", "fresh"))
+        if isinstance(source, KeySource)
+    }
+    for name in ("unlock", "fresh"):
+        file = KeyringFile(keyring, open_unlock(f"file:{name}.key", tmp_path))
+        assert file.read().active("data").version == 1
+        assert {slot.parameters["key_id"] for slot in file.slots} == names
+
+
+def test_a_fresh_key_needs_the_right_shares(keyring: Path) -> None:
+    """Those of another key change nothing."""
+    before = keyring.read_bytes()
+    for texts in (ON_PAPER[:3], ON_PAPER[:2], []):
+        with pytest.raises(KeyringError):
+            recovery.add_key([keyring], texts)
+    assert keyring.read_bytes() == before
+
+
+@pytest.fixture
+def beside(keyring: Path) -> Path:
+    """A keyring with other keys that the same key file unlocks."""
+    path = keyring.with_name("beside.json")
+    KeyringFile(path, open_unlock("file:unlock.key", keyring.parent)).create(new_keyring(2))
+    return path
+
+
+def test_one_fresh_key_unlocks_all_keyrings(keyring: Path, beside: Path, tmp_path: Path) -> None:
+    """And each of them holds its own keys as before."""
+    shares = recovery.make(keyring, "file:unlock.key", tmp_path).texts
+    (tmp_path / "fresh.key").write_text(recovery.add_key([keyring, beside], shares[:3]))
+    (tmp_path / "fresh.key").chmod(0o600)
+    for made_at, path in enumerate((keyring, beside), 1):
+        for source in ("file:fresh.key", "file:unlock.key"):
+            keys = KeyringFile(path, open_unlock(source, tmp_path)).read()
+            assert keys.active("data").created_at == made_at
+
+
+def test_a_keyring_that_the_shares_do_not_open_holds_up_all(keyring: Path, beside: Path) -> None:
+    """None of them gets a slot that another lacks."""
+    shares = recovery.make(keyring, "file:unlock.key", keyring.parent).texts
+    changing.add(beside, "file:unlock.key", "file:other.key", beside.parent)
+    changing.keep_only(beside, "file:other.key", "file:other.key", beside.parent)
+    before = keyring.read_bytes(), beside.read_bytes()
+    with pytest.raises(KeyringError, match="no slot for it"):
+        recovery.add_key([keyring, beside], shares[:3])
+    assert (keyring.read_bytes(), beside.read_bytes()) == before
+
+
+def test_there_is_room_for_so_many_slots_only(keyring: Path, beside: Path, tmp_path: Path) -> None:
+    """One more could not be read again, and would lock everybody out; a full keyring holds up all."""
+    shares = recovery.make(keyring, "file:unlock.key", tmp_path).texts
+    for _ in range(MOST_SLOTS - 1):
+        recovery.add_key([beside], shares[:3])
+    before = keyring.read_bytes(), beside.read_bytes()
+
+    with pytest.raises(KeyringFull, match=r"beside\.json has 16 slots and no room for another"):
+        recovery.add_key([keyring, beside], shares[:3])
+
+    assert (keyring.read_bytes(), beside.read_bytes()) == before
+    file = KeyringFile(beside, open_unlock("file:unlock.key", tmp_path))
+    file.read()
+    assert len(file.slots) == MOST_SLOTS == 16

@@ -9,6 +9,7 @@ import sys
 import termios
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 
 from tests.vectors import reference
 from vault.crypto.keyring import new_keyring
-from vault.crypto.keyring_file import KeyringFile, Slot
+from vault.crypto.keyring_file import KeyringFile, KeyringFull, Slot
+from vault.crypto.keyring_text import MOST_SLOTS
 from vault.errors import ConfigError, KeyringError
 from vault.unlock import SCHEMES, changing, open_unlock, prepare
 from vault.unlock.command import Command
@@ -464,3 +466,70 @@ def test_a_fresh_key_that_was_lost_half_way_is_made_again(place: Path, keyring: 
     assert opens(keyring, "file:unlock.key")
     assert not opens(keyring, "env:THE_KEY")
     assert (place / "unlock.key").read_text().strip() != BASE64
+
+
+@pytest.fixture
+def full(place: Path, keyring: Path) -> Path:
+    """That keyring with as many slots as it can have, each of a key file that was added."""
+    for number in range(1, MOST_SLOTS):
+        changing.add(keyring, "file:unlock.key", f"file:{number}.key", place)
+        assert opens(keyring, f"file:{number}.key")
+    return keyring
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["said beforehand", "done"])
+def test_a_full_keyring_takes_no_other_source(place: Path, full: Path, dry_run: bool) -> None:
+    """It opens as before, no key file is made that unlocks nothing, and what is there already is no matter."""
+    before = full.read_bytes()
+    with pytest.raises(KeyringFull, match=r"All but that .* can be removed.*--only SOURCE"):
+        changing.add(full, "file:unlock.key", "file:late.key", place, dry_run=dry_run)
+    assert full.read_bytes() == before
+    assert opens(full, "file:unlock.key")
+    assert not (place / "late.key").exists()
+    assert "already" in changing.add(full, "file:unlock.key", "file:7.key", place, dry_run=dry_run).sentence
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["said beforehand", "done"])
+def test_a_full_keyring_gets_no_fresh_key_in_place(place: Path, full: Path, dry_run: bool) -> None:
+    """That needs a slot more for a moment; the key file stays, and no new one beside it."""
+    before = full.read_bytes(), (place / "unlock.key").read_bytes()
+    with pytest.raises(KeyringFull):
+        changing.renew(full, "file:unlock.key", place, dry_run=dry_run)
+    assert (full.read_bytes(), (place / "unlock.key").read_bytes()) == before
+    assert not (place / "unlock.key.new").exists()
+
+
+def test_a_full_keyring_has_room_again_once_others_are_dropped(place: Path, full: Path) -> None:
+    """By the command that the refusal names."""
+    changing.keep_only(full, "file:unlock.key", "file:unlock.key", place)
+    changing.add(full, "file:unlock.key", "file:late.key", place)
+    assert opens(full, "file:late.key")
+    changing.renew(full, "file:unlock.key", place)
+    assert opens(full, "file:unlock.key")
+
+
+@pytest.mark.parametrize("source", ["file:late.key", ""], ids=["another source", "a fresh key in place"])
+def test_keyrings_go_in_step_or_not_at_all(place: Path, full: Path, source: str) -> None:
+    """Where one of them is full the others get no slot either."""
+    first = place / "first.json"
+    KeyringFile(first, open_unlock("file:unlock.key", place)).create(new_keyring(1))
+    before = first.read_bytes(), full.read_bytes()
+    change = partial(changing.add, to=source) if source else changing.renew
+    with pytest.raises(KeyringFull, match=r"keyring\.json has 16 slots"):
+        change(first, "file:unlock.key", folder=place, beside=[full])
+    assert (first.read_bytes(), full.read_bytes()) == before
+    assert not (place / "late.key").exists()
+    assert not (place / "unlock.key.new").exists()
+
+
+def test_a_change_that_took_the_last_slot_is_finished(place: Path, full: Path) -> None:
+    """It needs no more room than it has already."""
+    file = KeyringFile(full, open_unlock("file:unlock.key", place))
+    file.read()
+    first, *others = file.slots
+    prepare("file:unlock.key.new", place)
+    leaving = msgspec.structs.replace(first, leaving=True)
+    file.rewrap([open_unlock("file:unlock.key.new", place)], keep=[leaving, *others[1:]])
+    assert "interrupted is finished" in changing.renew(full, "file:unlock.key", place).sentence
+    assert opens(full, "file:unlock.key")
+    assert not opens(full, "env:THE_KEY")

@@ -13,6 +13,7 @@ from vault.cli.honey import honey
 from vault.cli.keys import keys
 from vault.cli.receipt import verify_receipt
 from vault.cli.serve import demo, serve
+from vault.cli.tenants import tenants
 from vault.cli.upkeep import check, init, show_config
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     """A vault for personal data: profiles in, tokens out, sessions beside them."""
 
 
-for _command in (init, serve, demo, check, show_config, access, audit, honey, keys):
+for _command in (init, serve, demo, check, show_config, access, audit, honey, keys, tenants):
     main.add_command(_command)
 for _command in (backup, backup_key, restore_backup, verify_receipt):
     main.add_command(_command)

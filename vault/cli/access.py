@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from vault import wiring
 from vault.access import SCOPES
 from vault.access_keys import Listed
-from vault.cli.place import Place, placed, run
+from vault.cli.place import Place, installed, placed, run
 from vault.cli.times import shown
 from vault.clock import SystemClock
 from vault.records import AccessKey, Rails
@@ -45,7 +45,7 @@ def access() -> None:
 @click.option("--reveals-per-hour", type=click.IntRange(min=1), metavar="N", help="Profiles opened an hour.")
 @click.option("--reveals-per-day", type=click.IntRange(min=1), metavar="N", help="Profiles opened a day.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@placed
+@installed
 def create(
     place: Place,
     *,
@@ -64,7 +64,7 @@ def create(
     rails = Rails(fields=_listed(fields), masked=_listed(masked) or (), networks=_listed(networks), **numbers)
 
     async def work() -> tuple[str, AccessKey]:
-        async with wiring.open_vault(place.config, place.data) as vault:
+        async with wiring.open_vault(place.config, place.data, tenant=place.tenant) as vault:
             return await vault.access.create(
                 name, _words(scopes), expires_in, None if claims is None else _words(claims), rails
             )
@@ -83,7 +83,7 @@ def list_keys(place: Place, *, as_json: bool) -> None:
     """List access keys: ids, never secrets."""
 
     async def work() -> Listed:
-        async with wiring.open_vault(place.config, place.data) as vault:
+        async with wiring.open_vault(place.config, place.data, tenant=place.tenant) as vault:
             return await vault.access.list()
 
     rows, unreadable = run(work())
@@ -110,12 +110,12 @@ def list_keys(place: Place, *, as_json: bool) -> None:
 
 @access.command(epilog="Example: tokenvault access revoke 0123456789abcdef")
 @click.argument("key_id")
-@placed
+@installed
 def revoke(place: Place, *, key_id: str) -> None:
     """End an access key, by its id."""
 
     async def work() -> None:
-        async with wiring.open_vault(place.config, place.data) as vault:
+        async with wiring.open_vault(place.config, place.data, tenant=place.tenant) as vault:
             await vault.access.revoke(key_id)
 
     run(work())
@@ -124,12 +124,12 @@ def revoke(place: Place, *, key_id: str) -> None:
 
 @access.command(epilog="Example: tokenvault access suspend 0123456789abcdef")
 @click.argument("key_id")
-@placed
+@installed
 def suspend(place: Place, *, key_id: str) -> None:
     """Stop an access key, by its id, until it is resumed."""
 
     async def work() -> None:
-        async with wiring.open_vault(place.config, place.data) as vault:
+        async with wiring.open_vault(place.config, place.data, tenant=place.tenant) as vault:
             await vault.access.suspend(key_id)
 
     run(work())
@@ -138,12 +138,12 @@ def suspend(place: Place, *, key_id: str) -> None:
 
 @access.command(epilog="Example: tokenvault access resume 0123456789abcdef")
 @click.argument("key_id")
-@placed
+@installed
 def resume(place: Place, *, key_id: str) -> None:
     """Let a suspended access key in again; one that was revoked stays dead."""
 
     async def work() -> None:
-        async with wiring.open_vault(place.config, place.data) as vault:
+        async with wiring.open_vault(place.config, place.data, tenant=place.tenant) as vault:
             await vault.access.resume(key_id)
 
     run(work())

@@ -7,9 +7,9 @@ import click
 
 from vault import audit_desk, wiring
 from vault.audit import PAGE
-from vault.cli.keys.watching import watching
 from vault.cli.place import Place, placed, run
 from vault.cli.times import shown
+from vault.cli.watching import watching
 from vault.ports import Wanted
 from vault.progress import counted
 from vault.records import Checkpoint
@@ -29,7 +29,7 @@ def audit() -> None:
 def verify(place: Place, *, as_json: bool) -> None:
     """Check the chain, its checkpoints and its end; exit code 1 names the first broken link. Needs no service."""
     with watching(as_json=as_json, undo=False) as progress:
-        verdict = run(audit_desk.verify(place.config, place.data, progress))
+        verdict = run(audit_desk.verify(place.config, place.data, progress, place.tenant))
     if as_json:
         told = {
             "holds": verdict.count == 0,
@@ -65,7 +65,7 @@ def checkpoint(place: Place) -> None:
     """Sign the trail as it ends now and print the checkpoint: keep it where nobody who writes here can."""
 
     async def work() -> Checkpoint | None:
-        async with wiring.open_vault(place.config, place.data) as vault:
+        async with wiring.open_vault(place.config, place.data, tenant=place.tenant) as vault:
             made = await vault.audit.checkpoint()
             await vault.audit.anchor()
             return made
@@ -87,7 +87,7 @@ def export(place: Place, *, token: str | None, actor: str | None, action: str | 
     """Print events, one JSON object a line, with their details opened."""
 
     async def work() -> None:
-        async with wiring.open_vault(place.config, place.data) as vault:
+        async with wiring.open_vault(place.config, place.data, tenant=place.tenant) as vault:
             behind = after
             while events := await vault.audit.events(Wanted(token, actor, action), behind, PAGE):
                 for event in events:

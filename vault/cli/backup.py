@@ -11,8 +11,8 @@ import click
 from vault.backup import Made, back_up
 from vault.backup_proof import Wanted
 from vault.cli.keys.desk import at, json_option
-from vault.cli.keys.watching import watching
 from vault.cli.place import Place, fail, placed, run
+from vault.cli.watching import watching
 from vault.crypto import sealed_file, unlock_key, whole_file
 from vault.errors import BackupRefused, VaultError
 from vault.restore import Restored, restore
@@ -40,7 +40,13 @@ def backup(place: Place, *, to: Path, seal_to: str | None, with_keyring: bool, a
     async def whole() -> Made:
         with watching(as_json=as_json, unit="MiB") as progress:
             return await back_up(
-                place.config, place.data, to, progress, seal_to=seal_to, with_keyring=with_keyring
+                place.config,
+                place.data,
+                to,
+                progress,
+                seal_to=seal_to,
+                with_keyring=with_keyring,
+                tenant=place.tenant,
             )
 
     made = run(whole())
@@ -107,7 +113,14 @@ def restore_backup(
 ) -> None:
     """Prove a backup and restore it into a new folder; --data lends its keyring and its erasure ledger."""
     wanted = Wanted(
-        source, place.data, to, _private_key(backup_key), own_keyring, without_ledger, public_keys
+        source,
+        place.data,
+        to,
+        _private_key(backup_key),
+        own_keyring,
+        without_ledger,
+        public_keys,
+        place.tenant,
     )
 
     async def whole() -> Restored:
@@ -118,11 +131,11 @@ def restore_backup(
     if as_json:
         click.echo(json.dumps(asdict(restored)))
     else:
-        _tell(Place(place.config, to), restored)
+        _tell(place, Place(place.config, to), restored)
     sys.exit(1 if restored.left else 0)
 
 
-def _tell(new: Place, restored: Restored) -> None:
+def _tell(place: Place, new: Place, restored: Restored) -> None:
     click.echo(f"restored into {new.data}, as it was at {restored.made_at}:")
     click.echo(f"  {restored.rows['profiles']:,} profiles, {restored.rows['sessions']:,} sessions")
     click.echo(f"  {restored.erased:,} erased anew, whom the backup had brought back")
@@ -130,6 +143,11 @@ def _tell(new: Place, restored: Restored) -> None:
         click.echo(f"left: {sentence}")
     for line, version in restored.enabled:
         click.echo(f"version {version} of line {line} opens again in the new keyring: rows need it")
+    if place.named is not None:  # nothing serves it but the installation that it is a tenant of
+        click.echo(f"next: stop the service, and move this folder to {place.data}")
+        if restored.enabled:
+            click.echo(f"then: tokenvault keys rotate{at(place)}")
+        return
     if restored.enabled:
         click.echo(f"next: tokenvault keys rotate{at(new)}")
     click.echo("What was revoked since the backup is back; look through the access keys, and revoke again:")

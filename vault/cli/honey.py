@@ -89,7 +89,7 @@ def list_honey(place: Place, *, as_json: bool) -> None:
 
 def _at(place: Place, work: Any) -> Any:
     async def whole() -> Any:
-        async with wiring.open_vault(place.config, place.data) as vault:
+        async with wiring.open_vault(place.config, place.data, tenant=place.tenant) as vault:
             return await work(vault)
 
     return run(whole())

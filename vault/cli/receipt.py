@@ -14,7 +14,13 @@ from vault.errors import StatementRefused
 @click.option("--token", help="Also check that it is the receipt of this person.")
 @statement_options
 def verify_receipt(
-    file: Path, *, token: str | None, public_key: str | None, data: Path | None, as_json: bool
+    file: Path,
+    *,
+    token: str | None,
+    public_key: str | None,
+    data: Path | None,
+    tenant: str | None,
+    as_json: bool,
 ) -> None:
     """Check an erasure receipt offline: neither vault nor keys are needed."""
 
@@ -24,7 +30,7 @@ def verify_receipt(
             raise StatementRefused("The receipt is another person's.")
         return checked
 
-    checked = judged(check, "receipt", data, as_json=as_json)
+    checked = judged(check, "receipt", data, tenant, as_json=as_json)
     said = checked.statement
     whose = "of this token" if token else f"with the token digest {said['token_sha256']}"
     line = f"valid: the person {whose} was erased at {said['erased_at']}"

@@ -8,9 +8,9 @@ from dataclasses import replace
 import click
 import structlog
 
-from vault import hardening, logs, wiring
+from vault import data_folder, hardening, logs, wiring
 from vault.access import DEMO_KEY
-from vault.cli.place import Place, placed, run
+from vault.cli.place import Place, installed, run
 from vault.cli.upkeep import show_first_key
 from vault.config import Config
 from vault.errors import ConfigError, DataFolderError
@@ -22,13 +22,13 @@ from vault.installation import Vault
 @click.command(epilog="Example: tokenvault serve --data ./data --port 3000")
 @click.option("--host", help="Address to listen on (setting server.host).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 picks a free one (setting server.port).")
-@placed
+@installed
 def serve(place: Place, *, host: str | None, port: int | None) -> None:
     """Serve the vault; on the first start make it."""
     config = _with_address(place.config, host, port)
 
     async def work() -> None:
-        if wiring.is_new(config, place.data):
+        if data_folder.is_new(config, place.data):
             show_first_key(await wiring.initialise(config, place.data))
         async with wiring.open_vault(config, place.data, housekeeping=True) as vault:
             if not any(await vault.access.list()):  # an earlier first start ended before it showed the key
@@ -43,7 +43,7 @@ def serve(place: Place, *, host: str | None, port: int | None) -> None:
 @click.command(epilog="Example: tokenvault demo --port 3000")
 @click.option("--host", help="Address to listen on (setting server.host).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 picks a free one (setting server.port).")
-@placed
+@installed
 def demo(place: Place, *, host: str | None, port: int | None) -> None:
     """Serve an empty vault in memory, with the well-known access key DEMO: never for real data."""
     config = _with_address(place.config, host, port)
@@ -73,6 +73,7 @@ def _with_address(config: Config, host: str | None, port: int | None) -> Config:
 def _harden(config: Config) -> None:
     """Guard the memory, before a key is in it; logged as the settings say, for here nobody looks on."""
     logs.configure(config.log.level, config.log.format)
+    hardening.open_many_files()
     if config.server.lock_memory:
         hardening.lock_memory()
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vault import audit_desk
-from vault.cli.place import fail, run
+from vault.cli.place import fail, located, run, tenant_option
 from vault.config import load
 from vault.crypto.signed import Checked
 from vault.errors import ConfigError, StatementRefused
@@ -19,8 +19,9 @@ Command = Callable[..., Any]
 
 
 def statement_options(command: Command) -> Command:
-    """Give a command ``file``, ``public_key``, ``data`` and ``as_json``."""
-    wrapped = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+    """Give a command ``file``, ``public_key``, ``data``, ``tenant`` and ``as_json``."""
+    wrapped = tenant_option(command)
+    wrapped = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(wrapped)
     wrapped = click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
@@ -33,15 +34,20 @@ def statement_options(command: Command) -> Command:
     return click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))(wrapped)
 
 
-def judged(check: Callable[[], Checked], noun: str, data: Path | None, *, as_json: bool) -> Checked:
+def judged(
+    check: Callable[[], Checked], noun: str, data: Path | None, tenant: str | None, *, as_json: bool
+) -> Checked:
     """Return the statement that ``check`` gives, signed by a key of the vault in ``data`` if there is one.
+
+    With ``tenant``, of that tenant's there.
 
     If it does not hold, the program ends here with exit code 1, and says why.
     """
     signers = None
     if data is not None:
         try:
-            signers = run(audit_desk.signers(load(None, os.environ), data))
+            place = located(load(None, os.environ), data, tenant)
+            signers = run(audit_desk.signers(place.config, place.data, place.tenant))
         except ConfigError as error:
             fail(error)
     try:

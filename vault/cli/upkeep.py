@@ -7,8 +7,8 @@ import click
 
 from vault import audit_desk, wiring
 from vault.audit_proof import Verdict
-from vault.cli.keys.watching import watching
-from vault.cli.place import Place, placed, run
+from vault.cli.place import Place, installed, placed, run
+from vault.cli.watching import watching
 from vault.config import render_example
 from vault.deep_check import Findings, deep_check
 from vault.errors import VaultError
@@ -16,7 +16,7 @@ from vault.errors import VaultError
 
 @click.command(epilog="Example: tokenvault init --data ./data")
 @click.option("--json", "as_json", is_flag=True, help='Print {"access_key": "tvk_…"}.')
-@placed
+@installed
 def init(place: Place, *, as_json: bool) -> None:
     """Make the data folder, the keyring and the first admin access key, which is printed once."""
     key = run(wiring.initialise(place.config, place.data))
@@ -49,12 +49,12 @@ def check(place: Place, *, deep: bool, as_json: bool) -> None:
 
     async def work() -> list[str]:
         nonlocal verdict
-        trouble = await wiring.check(place.config, place.data)
+        trouble = await wiring.check(place.config, place.data, place.tenant)
         try:
             if deep:
                 with watching(as_json=as_json, undo=False) as progress:
-                    await deep_check(place.config, place.data, findings, progress)
-                    verdict = await audit_desk.verify(place.config, place.data, progress)
+                    await deep_check(place.config, place.data, findings, progress, tenant=place.tenant)
+                    verdict = await audit_desk.verify(place.config, place.data, progress, place.tenant)
         except VaultError as error:  # what keeps it from opening is in the list already, as a rule
             trouble += [error.message] if error.message not in trouble else []
         return trouble

@@ -59,6 +59,14 @@ def open_unlock(source: str, folder: Path) -> Unlock:
     return opened
 
 
+def anchored(source: str, folder: Path) -> str:
+    """Return the same source for whoever starts elsewhere: a path in it that starts at ``folder`` is made absolute."""
+    for scheme in ("file:", "passphrase:file:"):
+        if source.startswith(scheme):
+            return f"{scheme}{(folder / source.removeprefix(scheme)).absolute()}"
+    return source
+
+
 def prepare(source: str, folder: Path) -> None:
     """Make a source ready to unlock a new keyring: a key file is made where there is none; others must answer.
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from vault.crypto import unlock_key
 from vault.crypto.keyring_file import Slot
+from vault.crypto.keyring_text import told as told
 from vault.errors import BoxError, KeyringError
 
 METHOD = "key"
@@ -59,12 +60,3 @@ class KeySource(ABC):
             f"{self.name} holds key {name}, and the keyring has no slot for it. It has {told(slots)}. "
             "Name the source of one of these in keyring.unlock, or restore the keyring that goes with this key."
         )
-
-
-def told(slots: Sequence[Slot]) -> str:
-    """Say what a keyring's slots are, as far as that is public."""
-    names = [
-        f"a slot of {slot.method}" + (f" {slot.parameters['key_id']}" if "key_id" in slot.parameters else "")
-        for slot in slots
-    ]
-    return ", ".join(names) or "no slot"

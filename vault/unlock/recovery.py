@@ -4,6 +4,7 @@ Fewer than three tell nothing of the key (Shamir's scheme). Words carry a checks
 mistyped word and a foreign sheet are noticed.
 """
 
+import secrets
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -23,6 +24,9 @@ from vault.unlock.key_source import KeySource
 THRESHOLD, SHARES = 3, 5
 #: Words of a share of 256 bits (SLIP-39, "Format of the share mnemonic").
 WORDS = 33
+#: Without a passphrase there is nobody whom more iterations would slow down. It is the share that says how many there
+#: are (SLIP-39: 10,000 times two to this power), and at 15 that is more than a minute of computing.
+EXPONENT = 0
 
 
 class Shares(NamedTuple):
@@ -51,8 +55,7 @@ class _Combined(KeySource):
 
 def split(key: bytes) -> list[str]:
     """Split a key of 32 bytes into five lists of 33 words."""
-    # Without a passphrase there is nobody whom more iterations would slow down.
-    (shares,) = shamir_mnemonic.generate_mnemonics(1, [(THRESHOLD, SHARES)], key, iteration_exponent=0)
+    (shares,) = shamir_mnemonic.generate_mnemonics(1, [(THRESHOLD, SHARES)], key, iteration_exponent=EXPONENT)
     return list(shares)
 
 
@@ -119,6 +122,21 @@ def restore(path: Path, texts: Sequence[str], out: Path) -> str:
     return unlock_key.key_id(key)
 
 
+def add_key(paths: Sequence[Path], texts: Sequence[str]) -> str:
+    """Let one fresh key unlock these keyrings too, and return its text; what unlocked them before does so still.
+
+    Raises ``KeyringError``, and ``KeyringFull``; before anything is written where one of them does not open or has no
+    room. Whoever is interrupted leaves slots of a key that nobody has, and may ask for another.
+    """
+    held, fresh = _Combined(combine(texts)), _Combined(secrets.token_bytes(KEY_BYTES))
+    files = [_opened(path, held) for path in paths]
+    for file in files:
+        file.require_room(file.slots)
+    for file in files:
+        file.rewrap([fresh], keep=file.slots)
+    return fresh.text().decode().strip()
+
+
 def out_of(source: str, folder: Path) -> Path:
     """Return the file that a source reads its key from. Raises ``ConfigError`` where it is none."""
     unlock = open_unlock(source, folder)
@@ -169,13 +187,18 @@ def read_lines(lines: Iterable[str]) -> list[str]:
 
 
 def _proven(path: Path, unlock: KeySource) -> bytes:
+    _opened(path, unlock)
+    return unlock.key()
+
+
+def _opened(path: Path, unlock: KeySource) -> KeyringFile:
     file = KeyringFile(path, unlock)
     file.read()
     if file.generation == 0:
         raise KeyringError(
             f"The keyring {path} is not sealed yet. Seal it first with: tokenvault keys rewrap"
         )
-    return unlock.key()
+    return file
 
 
 def _share(number: int, text: str) -> shamir_mnemonic.Share:
@@ -188,11 +211,16 @@ def _share(number: int, text: str) -> shamir_mnemonic.Share:
     if len(words) != WORDS:
         raise KeyringError(f"Share {number} has {len(words)} words and needs {WORDS}.")
     try:
-        return shamir_mnemonic.Share.from_mnemonic(" ".join(words))
+        share = shamir_mnemonic.Share.from_mnemonic(" ".join(words))
     except shamir_mnemonic.MnemonicError:  # its message quotes the first words
         raise KeyringError(
             f"Share {number}: a word is mistyped, or two changed places; its checksum does not fit."
         ) from None
+    if share.iteration_exponent != EXPONENT:
+        raise KeyringError(
+            f"Share {number} is none of this vault's: it asks for more computing than those that the vault makes."
+        )
+    return share
 
 
 def _set_of(share: shamir_mnemonic.Share) -> tuple[object, ...]:

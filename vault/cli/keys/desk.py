@@ -1,15 +1,13 @@
 """How commands on keys are asked, and the desk at which they work."""
 
-import shlex
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 
-from vault.cli.keys.watching import watching
 from vault.cli.place import Place, run
+from vault.cli.watching import watching
 from vault.crypto.keyring import LINES
 from vault.key_desk import KeyDesk, Manner, open_desk
 from vault.progress import Progress
@@ -87,7 +85,7 @@ def _in_place_of(command: Command, call: Command) -> Command:
 
 def at(place: Place) -> str:
     """Return the option that a command needs to find this vault; none for ./data."""
-    return "" if place.data == Path("data") else f" --data {shlex.quote(str(place.data))}"
+    return place.options
 
 
 def at_desk(
@@ -102,7 +100,9 @@ def at_desk(
 
     async def whole() -> Any:
         with watching(as_json=as_json, undo=undo, place=at(place)) as progress:
-            async with open_desk(place.config, place.data, manner, progress=progress) as desk:
+            async with open_desk(
+                place.config, place.data, manner, progress=progress, tenant=place.tenant
+            ) as desk:
                 return await work(desk, progress)
 
     return run(whole())

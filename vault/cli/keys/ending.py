@@ -169,12 +169,15 @@ def compromise(
     "verify-certificate", epilog="Example: tokenvault keys verify-certificate data/certificates/data-1.json"
 )
 @statement_options
-def verify_certificate(file: Path, *, public_key: str | None, data: Path | None, as_json: bool) -> None:
+def verify_certificate(
+    file: Path, *, public_key: str | None, data: Path | None, tenant: str | None, as_json: bool
+) -> None:
     """Check a retirement certificate offline: neither vault nor keys are needed."""
     checked = judged(
         lambda: certificate.check(file.read_text("utf-8", "replace"), public_key),
         "certificate",
         data,
+        tenant,
         as_json=as_json,
     )
     said = checked.statement

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from vault.cli.keys.desk import at, at_desk, dry_option, json_option, line_option, one_line_option, paced
-from vault.cli.keys.watching import watching
 from vault.cli.place import Place, placed, run
+from vault.cli.watching import watching
 from vault.clock import SystemClock
 from vault.crypto.keyring import LINES
 from vault.journal import Report
@@ -106,7 +106,9 @@ def rehearse(
     async def work() -> Any:
         # Without what undoes a step: typed as told, it would go to the vault, and the copy is gone.
         with watching(as_json=as_json, undo=False) as progress:
-            return await rehearse_rotation(place.config, place.data, scratch, manner, progress, line)
+            return await rehearse_rotation(
+                place.config, place.data, scratch, manner, progress, line, place.tenant
+            )
 
     rehearsed = run(work())
     if as_json:

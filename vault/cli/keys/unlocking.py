@@ -3,13 +3,16 @@
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from vault.cli.place import Place, fail, placed
+from vault.cli.place import Place, fail, installed
 from vault.errors import VaultError
+from vault.progress import counted
+from vault.tenant_folder import keyrings, locked
 from vault.unlock import changing
 from vault.unlock import recovery as sheets
 
@@ -29,7 +32,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @_as_json
-@placed
+@installed
 def rewrap(
     place: Place, *, to: str | None, only: str | None, fresh: bool, dry_run: bool, as_json: bool
 ) -> None:
@@ -42,19 +45,27 @@ def rewrap(
             "--to adds a source, --only drops the others, --fresh is for itself: one after the other."
         )
     path, source = _keyring(place)
-    if to:
-        change = _told(lambda: changing.add(path, source, to, place.data, dry_run=dry_run))
-    elif only:
-        change = _told(lambda: changing.keep_only(path, source, only, place.data, dry_run=dry_run))
-    elif fresh:
-        change = _told(lambda: changing.take_fresh(path, source, place.data, dry_run=dry_run))
-    else:
-        change = _told(lambda: changing.renew(path, source, place.data, dry_run=dry_run))
+    with locked(place.data) if path.exists() else nullcontext(True) as is_alone:
+        if not is_alone:
+            raise click.ClickException("a tenant is being made or ended just now; run the command again.")
+        # What unlocks the installation's keyring unlocks those of its tenants.
+        beside = keyrings(place.config, place.data)
+        options: dict[str, Any] = {"beside": beside, "dry_run": dry_run}
+        if to:
+            change = _told(lambda: changing.add(path, source, to, place.data, **options))
+        elif only:
+            change = _told(lambda: changing.keep_only(path, source, only, place.data, **options))
+        elif fresh:
+            change = _told(lambda: changing.take_fresh(path, source, place.data, **options))
+        else:
+            change = _told(lambda: changing.renew(path, source, place.data, **options))
     if as_json:
-        click.echo(json.dumps({**change._asdict(), "dry_run": dry_run}))
+        click.echo(json.dumps({**change._asdict(), "tenants": len(beside), "dry_run": dry_run}))
         return
     click.echo(change.sentence)
     click.echo(f"{path}: generation {change.generation}, with {change.slots}.")
+    if beside:
+        click.echo(f"The keyrings of {counted(len(beside), 'tenant', 'tenants')} go along.")
 
 
 @click.group()
@@ -70,7 +81,7 @@ def recovery() -> None:
 )
 @click.option("--source", help="The source whose key is split. Default: the setting keyring.unlock.")
 @_as_json
-@placed
+@installed
 def split(place: Place, *, out: Path | None, source: str | None, as_json: bool) -> None:
     """Split the unlock key into five shares; give each to another holder."""
     path, configured = _keyring(place)
@@ -95,7 +106,7 @@ def split(place: Place, *, out: Path | None, source: str | None, as_json: bool) 
     help="The new file for the key. Default: the one of the setting keyring.unlock.",
 )
 @_as_json
-@placed
+@installed
 def restore(place: Place, *, files: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Write the unlock key of three shares, once it has unlocked the keyring.
 
@@ -116,7 +127,7 @@ def restore(place: Place, *, files: tuple[Path, ...], out: Path | None, as_json:
     "--source", help="Without shares: the source whose key is split in memory. Default: keyring.unlock."
 )
 @_as_json
-@placed
+@installed
 def rehearse(place: Place, *, files: tuple[Path, ...], source: str | None, as_json: bool) -> None:
     """Prove that three shares unlock the keyring, and write nothing; a dash reads them from standard input.
 

@@ -1,4 +1,4 @@
-"""Shows on the terminal how far long work on keys is: a bar there, plain lines elsewhere."""
+"""Shows on the terminal how far long work is: a bar there, plain lines elsewhere."""
 
 import sys
 import time
