@@ -39,8 +39,8 @@ CHECKPOINT_FORMAT = "tokenvault-checkpoint/1"
 #: Salt bytes before the details, so that their digest in the clear tells nothing of them.
 SALT_BYTES = 16
 
-#: Actions by which a profile leaves the vault.
-REVEALS = ("profile.revealed", "profile.exported")
+#: Actions by which what is held about a person leaves the vault.
+REVEALS = ("profile.revealed", "profile.exported", "appdata.revealed")
 
 #: Milliseconds after which a checkpoint is old.
 CHECKPOINT_AGE = 300_000
@@ -175,9 +175,13 @@ class Audit:
 
     # --- what there is ---
 
-    async def events(self, wanted: Wanted, after: int, limit: int) -> list[Event]:
-        """Return up to ``limit`` events behind the sequence ``after``, in order."""
-        return await self._store.events(wanted, after, limit)
+    async def events(self, wanted: Wanted, after: int, limit: int, offset: int = 0) -> list[Event]:
+        """Return up to ``limit`` events behind the sequence ``after``, in order, but for the first ``offset``."""
+        return await self._store.events(wanted, after, limit, offset)
+
+    async def count(self, wanted: Wanted) -> int:
+        """Return how many events there are."""
+        return await self._store.count(wanted)
 
     @with_fresh_keys
     async def details(self, event: Event) -> Details | None:

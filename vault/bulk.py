@@ -13,7 +13,7 @@ from vault.ports import UnlockStore
 from vault.profile_views import Profile
 from vault.profiles import Profiles
 from vault.records import UnlockRow
-from vault.tokens import is_unlock, new_unlock
+from vault.tokens import is_bearer_uuid, is_unlock, new_bearer_uuid, new_unlock
 
 #: Seconds that an unlock lasts.
 LIFETIME = 60
@@ -40,9 +40,12 @@ class Bulk:
         self._watch = watch
 
     @with_fresh_keys
-    async def unlock(self, reason: str) -> Unlocked:
-        """Give whoever asks leave to read in bulk for ``LIFETIME``, bound to the access key; it is recorded."""
-        text = new_unlock()
+    async def unlock(self, reason: str, *, as_uuid: bool = False) -> Unlocked:
+        """Give whoever asks leave to read in bulk for ``LIFETIME``, bound to the access key; it is recorded.
+
+        ``as_uuid`` gives it the shape that Databunker's clients take.
+        """
+        text = new_bearer_uuid() if as_uuid else new_unlock()
         expires_at = self._clock.now() + LIFETIME * 1000
         row = UnlockRow(_digest(text), _caller(), reason, expires_at)
         await self._store.insert(row, [self._audit.event("bulk.unlocked", None, {"reason": reason})])
@@ -53,7 +56,7 @@ class Bulk:
 
         Raises ``UnlockRefused`` for leave that is unknown, over, or another's, and as ``Profiles.get``.
         """
-        await self._enter(unlock)
+        await self.enter(unlock)
         return await self._profiles.get_many(tokens)
 
     async def page(self, unlock: str, after: str, limit: int) -> tuple[list[Profile], str | None]:
@@ -61,17 +64,31 @@ class Bulk:
 
         Returns the token to go on behind, None at the end. Raises as ``read``.
         """
-        await self._enter(unlock)
+        await self.enter(unlock)
         tokens = await self._profiles.tokens(after, limit)
         return await self._profiles.get_many(tokens), tokens[-1] if len(tokens) == limit else None
+
+    async def slice(self, unlock: str, offset: int, limit: int) -> tuple[list[Profile], int]:
+        """Open up to ``limit`` profiles behind the first ``offset``, in the order of tokens; say how many there are.
+
+        Whoever comes or goes in between shifts the rest, unlike with ``page``. Raises as ``read``.
+        """
+        await self.enter(unlock)
+        opened = await self._profiles.get_many(await self._profiles.tokens("", limit, offset))
+        return opened, await self._profiles.count()
 
     async def sweep(self, limit: int) -> int:
         """Delete up to ``limit`` unlocks that are over; return how many."""
         return await self._store.purge(self._clock.now(), limit)
 
-    async def _enter(self, unlock: str) -> None:
-        """Let the holder of an unlock in, with its reason as the purpose of what is opened."""
-        row = await self._store.find(_digest(unlock)) if is_unlock(unlock) else None
+    async def enter(self, unlock: str) -> None:
+        """Let the holder of an unlock in, with its reason as the purpose of what is opened.
+
+        Raises ``UnlockRefused``.
+        """
+        text = unlock.lower() if is_bearer_uuid(unlock.lower()) else unlock
+        has_shape = is_unlock(text) or is_bearer_uuid(text)
+        row = await self._store.find(_digest(text)) if has_shape else None
         if row is None or row.key_id != _caller() or row.expires_at <= self._clock.now():
             raise UnlockRefused
         by = acting.get()

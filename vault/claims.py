@@ -23,6 +23,7 @@ MAX_INTEGER: Final = 999_999  # six digits: shorter than any phone number
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,31}", re.ASCII)  # so that the scope 'orders:read' is one
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _LOCALE = re.compile(
     r"[a-z]{2,3}(-[a-z]{4})?(-([a-z]{2}|\d{3}))?", re.ASCII | re.IGNORECASE
 )  # BCP 47 (RFC 5646)
@@ -103,7 +104,7 @@ class ClaimsPolicy:
         """
         if fault := _size_fault(claims):
             raise ClaimRefused(fields={"claims": fault})
-        own = frozenset(personal) | {squash(text) for text in personal if len(squash(text)) >= MIN_LENGTH}
+        own = _own(personal)
         refused: dict[str, str] = {}
         for name, value in claims.items():
             if fault := self._fault(name, value, own):
@@ -127,6 +128,33 @@ class ClaimsPolicy:
         if not _SHAPES[rule.type](value):
             return f"type: {_EXPECTED[rule.type]}"
         return _because("value") if rule.values and undeclared else None
+
+
+def personal_in(data: Mapping[str, object], personal: Collection[str] = ()) -> frozenset[str]:
+    """Return the ids of the rules by which free data, of no declared shape, looks personal: none, a value or a name.
+
+    The rules are ``personal_name`` of a name at any depth, and those of a string. A UUID is an id and no number of a
+    person's, whatever its digits are; of numbers only the person's own are told, since most are counts and times.
+    """
+    own = _own(personal)
+    found: set[str] = set()
+    todo: list[object] = [data]
+    while todo:
+        match todo.pop():
+            case dict() as item:
+                found.update("personal_name" for name in item if is_personal_name(name))
+                todo += [*item, *item.values()]
+            case list() as item:
+                todo += item
+            case str() as text if _UUID.fullmatch(text) is None and (fault := _text_fault(text, own)):
+                found.add(fault.partition(":")[0])
+            case int() as number if not isinstance(number, bool) and str(number) in own:
+                found.add("own_profile")
+    return frozenset(found)
+
+
+def _own(personal: Collection[str]) -> frozenset[str]:
+    return frozenset(personal) | {squash(text) for text in personal if len(squash(text)) >= MIN_LENGTH}
 
 
 def _because(rule_id: str) -> str:

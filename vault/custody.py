@@ -194,7 +194,7 @@ class Custody:
         if line == "data":
             counts = {store.name: await store.census() for store in self._stores.sealed}
         elif line == "index":
-            counts = {"tags": await self._stores.profiles.tag_census()}
+            counts = {"tags": await self._stores.tag_census()}
         elif line == "audit":
             counts = {"audit_events": await self._stores.audit.census()}
         versions = {key.version for key in self.keyring.of_line(line)}.union(*counts.values())

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from vault.clock import Clock, SystemClock
 from vault.config import Config
 from vault.crypto.blind_index import BlindIndex
@@ -18,13 +16,17 @@ from vault.errors import BoxError, SessionNotFound
 from vault.pace import Pace
 from vault.ports import SealedStore, Stores
 from vault.progress import Progress
-from vault.records import SealedRow, SessionRow
+from vault.records import SealedRow, Tag
+from vault.reindex import Tagged, tagged
+from vault.session_life import MOST_LISTED
 from vault.session_views import SessionViews
-from vault.sessions import MOST_LISTED
 from vault.walk import Walk
 from vault.wiring import DEFAULT_TENANT, open_files
 
 BATCH = 500
+
+#: Bytes of a session's digest, which is a SHA-256.
+DIGEST_BYTES = 32
 
 #: Findings that are kept of one kind; the others are counted.
 MOST_KEPT = 100
@@ -89,6 +91,7 @@ class _Deep:
         self._stores = stores
         self._sealer = sealer
         self._index = index
+        self._tagged = tagged(stores, index)
         self._clock = clock
         self._views = SessionViews(sealer, 0)
         self._findings = findings
@@ -96,28 +99,26 @@ class _Deep:
         self._walk = Walk(Pace(clock, BATCH, 0, None), progress, _no_beat)
 
     async def boxes(self, store: SealedStore) -> None:
-        """Open every box; of profiles, compare the tags with what they should be."""
+        """Open every box; of what is found by tags, compare them with what they should be."""
         rows = sum((await store.census()).values())
         self._walk.begin(f"opening {store.name}", rows)
         self._findings.looked_at[store.name] = rows
+        tags = next((one for one in self._tagged if one.boxes.name == store.name), None)
         async for page in self._walk.pages(store):
-            if store.name == "profiles":
-                await self._profiles(store, page)
-            else:
-                for row in page:
-                    await self._opens(store, row)
+            held = await tags.store.tags_of([row.name for row in page]) if tags else {}
+            for row in page:
+                plaintext = await self._opens(store, row)
+                if plaintext is not None and tags and row.name.startswith(tags.prefix):
+                    await self._compare(tags, row, plaintext, held.get(row.name, set()))
+                if plaintext is not None and store.name == "sessions":
+                    await self._bound(row)
 
-    async def _profiles(self, store: SealedStore, page: list[SealedRow]) -> None:
-        held = await self._stores.profiles.tags_of([row.name for row in page])
-        for row in page:
-            content = await self._opens(store, row)
-            if content is None:
-                continue
-            wanted = set(self._index.profile_tags(msgspec.json.decode(content)))
-            live = {tag for tag in held.get(row.name, set()) if tag.version in self._index.versions}
-            if wanted != live and not await self._is_settled(store, row):
-                fields = ", ".join(sorted({tag.field for tag in wanted ^ live}))
-                self._findings.add("tags", row.name, f"its index tags are not those of its content: {fields}")
+    async def _compare(self, tags: Tagged, row: SealedRow, plaintext: bytes, held: set[Tag]) -> None:
+        wanted = set(tags.wanted(plaintext))
+        live = {tag for tag in held if tag.version in self._index.versions}
+        if wanted != live and not await self._is_settled(tags, row):
+            fields = ", ".join(sorted({tag.field for tag in wanted ^ live}))
+            self._findings.add("tags", row.name, f"its index tags are not those of its content: {fields}")
 
     async def _opens(self, store: SealedStore, row: SealedRow) -> bytes | None:
         try:
@@ -127,16 +128,17 @@ class _Deep:
                 self._findings.add("box", f"{store.name}/{row.name}", f"its box does not open: {error.code}")
             return None
 
-    async def _is_settled(self, store: SealedStore, row: SealedRow) -> bool:
-        """Whether the profile is another by now, or one whose tags another may hold: expired, being erased."""
-        now = await self._stores.profiles.find(row.name)
+    async def _is_settled(self, tags: Tagged, row: SealedRow) -> bool:
+        """Whether the row is another by now, or one whose tags another may hold: expired, being erased."""
+        now = await tags.find(row.name)
         return now is None or now.box != row.box or not now.is_alive(self._clock.now())
 
     async def orphans(self) -> None:
-        """Look for tags without a profile."""
-        self._findings.looked_at["tags"] = sum((await self._stores.profiles.tag_census()).values())
-        for token in await self._stores.profiles.orphan_tags(MOST_KEPT):
-            self._findings.add("orphan_tag", token, "an index tag leads to a profile that is not there")
+        """Look for tags without a row."""
+        self._findings.looked_at["tags"] = sum((await self._stores.tag_census()).values())
+        for store in self._stores.tagged:
+            for name in await store.orphan_tags(MOST_KEPT):
+                self._findings.add("orphan_tag", name, "an index tag leads to a row that is not there")
 
     async def sessions(self) -> None:
         """Look for sessions whose person is not there."""
@@ -150,18 +152,23 @@ class _Deep:
                 # An erasure closes the sessions before it deletes: whoever is gone has none by now.
                 if live and not is_here:
                     self._findings.add("session", token, "a session is of a person who is not there")
-                for session in live:
-                    self._bound(session)
             self._progress.advance(len(persons))
             people, after = people + len(persons), persons[-1]
         self._findings.looked_at["people with sessions"] = people
 
-    def _bound(self, session: SessionRow) -> None:
+    async def _bound(self, row: SealedRow) -> None:
+        """Compare a session's columns with its box, whosever it is."""
+        digest = row.cursor if isinstance(row.cursor, bytes) and len(row.cursor) == DIGEST_BYTES else None
+        session = await self._stores.sessions.find(digest) if digest else None
+        if digest and session is None:
+            return  # it has ended, or has another id, since it was read
         try:
+            if session is None:
+                raise SessionNotFound
             self._views.claims(session)
         except SessionNotFound:
             self._findings.add(
-                "session_row", session.handle, "the row is not as it was sealed: nobody is let in by it"
+                "session_row", row.name, "the row is not as it was sealed: nobody is let in by it"
             )
         except BoxError:
             pass  # found among the boxes

@@ -28,6 +28,10 @@ class Erasures:
         self._audit = audit
         self._clock = clock
 
+    async def was_erased(self, token: str) -> bool:
+        """Whether this person was erased, or is being: then nobody is ever called so again."""
+        return await self._sessions.epoch(token) is None
+
     async def erase(self, token: str) -> str | None:
         """Erase a person; return the receipt (a line of JSON), or None if there is no such person."""
         receipts = await self.erase_all([token])

@@ -48,6 +48,15 @@ def lock_memory() -> bool:
     return True
 
 
+def open_many_files() -> None:
+    """Allow as many open files as the system permits: each tenant takes some 16, and the usual 1,024 are soon gone."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:
+        structlog.get_logger().warning("files.not_lifted", error=type(error).__name__)
+
+
 def quote_nothing_when_crashing() -> None:
     """Report what nobody has caught by kind and place. A message may quote a value; no library promises not to.
 

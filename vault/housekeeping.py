@@ -80,7 +80,7 @@ class Housekeeping:
                 await chore()
             except VaultError as error:  # the others are not to wait for this one
                 structlog.get_logger().error("housekeeping.chore_failed", code=error.code)
-        self.census = await self._count()
+        self.census = await self.count()
         await self._stores.housekeeping.shred()  # the last, so that nothing is written behind it
         return swept
 
@@ -93,7 +93,8 @@ class Housekeeping:
         """Prove that the stores answer, or raise ``StoreUnavailable``."""
         await self._stores.housekeeping.ping()
 
-    async def _count(self) -> Census:
+    async def count(self) -> Census:
+        """Count anew: what ``census`` is after the next round."""
         return Census(
             await self._stores.sessions.count_live(self._clock.now()),
             {store.name: await store.census() for store in self._stores.sealed},

@@ -17,7 +17,7 @@ from vault.pace import Pace
 from vault.ports import Stores
 from vault.progress import Progress, Silent
 from vault.quarantine import Quarantine
-from vault.reindex import Reindex
+from vault.reindex import Reindex, tagged
 from vault.remac import Remac
 from vault.retirement import Retirement
 from vault.rotation import REWRITE_UP_TO, Rotations
@@ -93,8 +93,7 @@ async def open_desk(
         walk = Walk(Pace(clock, manner.batch, manner.rate, manner.until), progress, custody.renew)
         index = BlindIndex(keyring, tenant, config.profiles.default_region)
         sweep = Sweep(stores.sealed, sealer, clock, walk)
-        boxes = next(store for store in stores.sealed if store.name == "profiles")
-        reindex = Reindex(stores.profiles, boxes, sealer, index, clock, walk)
+        reindex = Reindex(tagged(stores, index), sealer, clock, walk)
         remac = Remac(stores.audit, keyring, tenant, walk)
         rotations = Rotations(
             custody, stores, sweep, reindex, remac, clock, progress, manner.patience, manner.rewrite_up_to

@@ -96,7 +96,7 @@ async def _lost_index(stores: Stores, keyring: Keyring) -> list[str]:
         e.line == "index" and e.finished_at is None for e in await stores.rotations.journal(100)
     ):
         return []  # and no walk over all tags
-    tags = Counter(await stores.profiles.tag_census())
+    tags = Counter(await stores.tag_census())
     trouble = []
     for version in sorted(stale):
         if tags[version] > tags[keyring.active("index").version]:
@@ -114,7 +114,7 @@ async def _lost_index(stores: Stores, keyring: Keyring) -> list[str]:
 async def _openable_rows(stores: Stores, line: str, version: int) -> int:
     """Return how many rows need a version, without those that are set aside."""
     if line == "index":
-        return (await stores.profiles.tag_census()).get(version, 0)
+        return (await stores.tag_census()).get(version, 0)
     rows = 0
     for store in stores.sealed:
         rows += (await store.census()).get(version, 0)

@@ -12,7 +12,10 @@ from vault.records import ProfileRow
 
 @dataclass(frozen=True, slots=True)
 class ProfileHead:
-    """What there is to say of a profile without opening it. Times in milliseconds."""
+    """What there is to say of a profile without opening it. Times in milliseconds.
+
+    One that slides ends ``sliding`` after its last use, and at ``ends_at`` if it has that.
+    """
 
     token: str
     revision: int
@@ -20,6 +23,8 @@ class ProfileHead:
     created_at: int
     updated_at: int
     expires_at: int | None
+    sliding: int | None = None
+    ends_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,15 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class NewContent:
-    """One profile of a batch: its content, and for how many seconds it may live."""
+    """One profile of a batch: its content, for how many seconds it may live, and for how many unused.
+
+    ``token`` is what a person who moves in from elsewhere was called there; None: a new one.
+    """
 
     content: Content = field(repr=False)
     expires_in: int | None = None
+    sliding: int | None = None
+    token: str | None = None
 
 
 class BatchEntry(msgspec.Struct, frozen=True):
@@ -55,8 +65,9 @@ class BatchEntry(msgspec.Struct, frozen=True):
 def head_of(row: ProfileRow) -> ProfileHead:
     """Return what there is to say of a row."""
     return ProfileHead(
-        row.token, row.revision, row.key_version, row.created_at, row.updated_at, row.expires_at
-    )
+        row.token, row.revision, row.key_version, row.created_at, row.updated_at, row.expires_at,
+        row.sliding, row.ends_at,
+    )  # fmt: skip
 
 
 def entry_of(entry: NewProfile | VaultError, taken: str | None) -> BatchEntry:

@@ -1,39 +1,39 @@
 """Profiles: a person's data in, an opaque user token out."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import msgspec
-import structlog
 from msgspec.structs import replace
 
-from vault import config
 from vault.acting import acting, by_itself
 from vault.alarms import Alarms
 from vault.audit import Audit
 from vault.clock import Clock
 from vault.crypto.blind_index import BlindIndex
-from vault.crypto.sealer import Sealed, Sealer
 from vault.erasure import Erasures
 from vault.errors import (
     Conflict,
     Duplicate,
     Invalid,
-    KeyringError,
     PatchFailed,
     ProfileNotFound,
     RevisionMismatch,
+    StoreUnavailable,
     VaultError,
 )
 from vault.idempotency import Answers, Attempt, Outcomes
 from vault.key_watch import KeyWatch, with_fresh_keys
+from vault.lookups import Lookups
 from vault.masking import Content
 from vault.personal_data import personal_strings
 from vault.ports import AnswerKeeper, Entry, NewProfile, ProfileStore
 from vault.profile_views import BatchEntry, NewContent, Profile, ProfileHead, entry_of, head_of
-from vault.records import Person, ProfileRow, Tag
-from vault.tokens import is_user_token, new_user_token
+from vault.records import Person, ProfileRow
+from vault.sealed_profiles import SealedProfiles, slid
+from vault.tokens import is_user_token
+from vault.versions import Versions
 
 Change = Callable[[Content], Content]
 
@@ -46,45 +46,53 @@ ENTRIES_A_BREATH = 64
 
 
 class Profiles:
-    """The profiles of one vault. ``most_bytes`` bounds a profile's JSON text, however it came or grew."""
+    """The profiles of one vault."""
 
     def __init__(
         self,
         store: ProfileStore,
+        boxes: SealedProfiles,
+        lookups: Lookups,
+        versions: Versions,
         erasures: Erasures,
-        sealer: Sealer,
         index: BlindIndex,
         answers: Answers,
         audit: Audit,
         alarms: Alarms,
         clock: Clock,
         watch: KeyWatch,
-        settings: config.Profiles,
-        most_bytes: int,
     ) -> None:
         self._store = store
+        self._boxes = boxes
+        self._lookups = lookups
+        self._versions = versions
         self._erasures = erasures
-        self._sealer = sealer
         self._index = index
         self._answers = answers
         self._audit = audit
         self._alarms = alarms
         self._clock = clock
         self._watch = watch
-        self._settings = settings
-        self._most_bytes = most_bytes
 
     @with_fresh_keys
     async def create(
-        self, content: Content, expires_in: int | None = None, attempt: Attempt | None = None
+        self,
+        content: Content,
+        expires_in: int | None = None,
+        attempt: Attempt | None = None,
+        sliding: int | None = None,
+        token: str | None = None,
     ) -> ProfileHead:
-        """Seal a profile under a new token. ``expires_in`` in seconds.
+        """Seal a profile. It ends ``expires_in`` seconds from now, or unused for ``sliding``.
 
-        Raises ``Duplicate`` naming the indexed field that another profile has, ``Invalid``,
+        ``token`` is what a person who moves in from elsewhere is called; None: a new one. Raises ``Duplicate`` naming
+        the indexed field that another profile has ("token" also for one that was erased), ``Invalid``,
         ``IdempotencyKeyReused``.
         """
+        if token is not None and await self._erasures.was_erased(token):
+            raise Duplicate("token")
         now = self._clock.now()
-        new = self._new(NewContent(content, expires_in), now)
+        new = self._new(NewContent(content, expires_in, sliding, token), now)
 
         def result(outcomes: Outcomes) -> ProfileHead | None:
             return None if outcomes[0] else head_of(new.row)
@@ -137,19 +145,41 @@ class Profiles:
 
     @with_fresh_keys
     async def get(
-        self, token: str, fields: Sequence[str] | None = None, action: str = "profile.revealed"
+        self,
+        token: str,
+        fields: Sequence[str] | None = None,
+        action: str = "profile.revealed",
+        version: int | None = None,
     ) -> Profile:
-        """Open a profile, once that is recorded. ``fields`` is what will be shown of it, for the record.
+        """Open a profile, or a former version of it, once that is recorded; one that slides lives on.
 
-        Raises ``ProfileNotFound`` for unknown, expired and erased alike, ``PurposeMissing``, ``BudgetSpent``, and
+        ``fields`` is what will be shown of it, for the record. Raises ``ProfileNotFound`` for unknown, expired and
+        erased alike, ``RecordNotFound`` for a version that is not there, ``PurposeMissing``, ``BudgetSpent``, and
         ``AuditUnavailable`` where it cannot be recorded: then nothing is shown.
         """
         self._audit.require_purpose()
-        row = await self._living(token)
-        profile = self._open(row)
-        await self._audit.reveal(self._revealed(profile, action, fields))
+        row = await self._boxes.living(token)
+        profile = self._boxes.open(row)
+        if version is not None:
+            profile = await self._versions.open(profile, version)
+        await self._audit.reveal(self._revealed(profile, action, fields, version))
         await self._alarms.touched(token)
+        with suppress(StoreUnavailable):  # it was open to be seen; not sliding can only shorten its life
+            touched = await self._boxes.touch(row)
+            profile = Profile(dataclasses.replace(profile.head, expires_at=touched.expires_at), profile.text)
         return profile
+
+    @with_fresh_keys
+    async def versions(self, token: str) -> list[Profile]:
+        """Open all versions of a profile, the first first, once that is recorded. Raises as ``get``."""
+        self._audit.require_purpose()
+        versions = await self._versions.of(self._boxes.open(await self._boxes.living(token)))
+        by_key = {
+            one.head.key_version: one for one in versions
+        }.values()  # an event for each key they were under
+        await self._audit.reveal(*(self._revealed(one, "profile.versions_listed", None) for one in by_key))
+        await self._alarms.touched(token)
+        return versions
 
     @with_fresh_keys
     async def get_many(self, tokens: Sequence[str]) -> list[Profile]:
@@ -161,15 +191,19 @@ class Profiles:
                 await asyncio.sleep(0)
             row = await self._store.find(token) if is_user_token(token) else None
             if row is not None and row.is_alive(now):
-                opened.append(self._open(row))
+                opened.append(self._boxes.open(row))
         await self._audit.reveal(*(self._revealed(profile, "profile.revealed", None) for profile in opened))
         for profile in opened:
             await self._alarms.touched(profile.head.token)
         return opened
 
-    async def tokens(self, after: str, limit: int) -> list[str]:
+    async def tokens(self, after: str, limit: int, offset: int = 0) -> list[str]:
         """Return up to ``limit`` tokens of living profiles behind ``after`` ("": from the first), in their order."""
-        return await self._store.tokens(after, limit, self._clock.now())
+        return await self._store.tokens(after, limit, self._clock.now(), offset)
+
+    async def count(self) -> int:
+        """Count living profiles."""
+        return await self._store.count(self._clock.now())
 
     async def replace(self, token: str, content: Content, if_match: Sequence[int] | None) -> ProfileHead:
         """Put new content in place of all of the old. Errors as ``change``."""
@@ -184,23 +218,27 @@ class Profiles:
         ``ProfileNotFound``, ``Duplicate``, and whatever ``change`` raises; then nothing was changed.
         """
         for _ in range(TRIES):
-            row = await self._living(token)
+            row = await self._boxes.living(token)
             if if_match is not None and row.revision not in if_match:
                 raise RevisionMismatch
-            now = self._clock.now()
+            now, held = self._clock.now(), self._boxes.open(row)
             try:
-                content = change(self._open(row).content)
-            except (
-                PatchFailed
-            ) as failed:  # a "test" that fails tells of a value: it is a reveal, and counts as one
+                content = change(held.content)
+            except PatchFailed as failed:
+                # A "test" that fails tells of a value: it is a reveal, and counts as one.
                 await self._audit.reveal(self._audit.event("profile.changed", token, outcome=failed.code))
                 raise
-            sealed = self._seal(token, content)
+            sealed = self._boxes.seal(token, content)
             changed = replace(
-                row, box=sealed.box, key_version=sealed.key_version, revision=row.revision + 1, updated_at=now
+                slid(row, now),
+                box=sealed.box,
+                key_version=sealed.key_version,
+                revision=row.revision + 1,
+                updated_at=now,
             )
-            event = self._audit.event("profile.changed", token)
-            if await self._store.replace(changed, self._index.profile_tags(content), row.revision, [event]):
+            tags, event = self._index.profile_tags(content), self._audit.event("profile.changed", token)
+            former = self._versions.after(held, now)
+            if await self._store.replace(changed, tags, row.revision, [event], former):
                 await self._alarms.touched(token)
                 return head_of(changed)
         raise Conflict
@@ -218,27 +256,13 @@ class Profiles:
             raise ProfileNotFound  # it had expired: gone now, and answered as unknown
         return receipt
 
-    @with_fresh_keys
     async def lookup(self, field_name: str, value: str | int) -> str:
-        """Return the token of the profile with this login, email, phone or custom value, once that is recorded.
+        """Return whose login, email, phone or custom value it is. Raises as ``Lookups.token``."""
+        return await self._lookups.token(field_name, value)
 
-        A tag is a row like any other, so the profile that it leads to is opened and has to have the value itself.
-        Raises ``ProfileNotFound``, ``AuditUnavailable``, and ``BoxError`` for one that does not open.
-        """
-        tags = self._index.tags(field_name, value)
-        row = await self._store.find_by_tag(tags)
-        if row is None:
-            with suppress(KeyringError):  # the watch tells of it; the keys that are loaded go on
-                if await self._watch.refresh():  # slept through a rotation, and looked for tags that are gone
-                    tags = self._index.tags(field_name, value)
-                    row = await self._store.find_by_tag(tags)
-        if row is None or not row.is_alive(self._clock.now()) or not self._has(row, field_name, tags):
-            # Recorded too: whoever tries values one after the other leaves a trace.
-            await self._audit.record(self._looked_up(field_name, None, ProfileNotFound.code))
-            raise ProfileNotFound
-        await self._audit.record(self._looked_up(field_name, row.token))
-        await self._alarms.touched(row.token)
-        return row.token
+    async def has(self, token: str, field_name: str, value: str | int) -> bool:
+        """Whether this very profile has the value in an indexed field. Raises as ``Lookups.has``."""
+        return await self._lookups.has(token, field_name, value)
 
     @with_fresh_keys
     async def person(self, token: str) -> Person | None:
@@ -246,7 +270,7 @@ class Profiles:
         row = await self._store.find(token)
         if row is None or not row.is_alive(self._clock.now()):
             return None
-        return Person(row.expires_at, personal_strings(self._open(row).content))
+        return Person(row.expires_at, personal_strings(self._boxes.open(row).content))
 
     @with_fresh_keys
     async def sweep(self, limit: int) -> int:
@@ -270,12 +294,13 @@ class Profiles:
 
         return tell
 
-    def _revealed(self, profile: Profile, action: str, fields: Sequence[str] | None) -> Entry:
-        head, details = profile.head, None if fields is None else {"fields": list(fields)}
-        return self._audit.event(action, head.token, details, revealed_version=head.key_version)
-
-    def _looked_up(self, field_name: str, token: str | None, outcome: str = "ok") -> Entry:
-        return self._audit.event("profile.looked_up", token, {"field": field_name}, outcome=outcome)
+    def _revealed(
+        self, profile: Profile, action: str, fields: Sequence[str] | None, version: int | None = None
+    ) -> Entry:
+        head = profile.head
+        details = {"fields": None if fields is None else list(fields), "version": version}
+        said = {name: value for name, value in details.items() if value is not None}
+        return self._audit.event(action, head.token, said or None, revealed_version=head.key_version)
 
     async def _insert_or_raise(self, new: NewProfile, now: int, keeper: AnswerKeeper | None) -> Outcomes:
         outcomes = await self._store.insert([new], now, keeper, self._creation_told())
@@ -283,36 +308,5 @@ class Profiles:
             raise Duplicate(outcomes[0])
         return outcomes
 
-    async def _living(self, token: str) -> ProfileRow:
-        row = await self._store.find(token) if is_user_token(token) else None
-        if row is None or not row.is_alive(self._clock.now()):
-            raise ProfileNotFound
-        return row
-
-    def _has(self, row: ProfileRow, field_name: str, tags: Sequence[Tag]) -> bool:
-        found = self._index.tags(field_name, self._open(row).content.get(field_name))
-        if not (has := not set(found).isdisjoint(tags)):
-            structlog.get_logger().error("tag.misleads")
-        return has
-
-    def _open(self, row: ProfileRow) -> Profile:
-        return Profile(head_of(row), self._sealer.open("profile", row.token, row.box))
-
     def _new(self, new: NewContent, now: int) -> NewProfile:
-        token = new_user_token()
-        tags = self._index.profile_tags(new.content)
-        expires_at = None if new.expires_in is None else self._end(new.expires_in, now)
-        sealed = self._seal(token, new.content)
-        return NewProfile(ProfileRow(token, sealed.box, sealed.key_version, 1, now, now, expires_at), tags)
-
-    def _seal(self, token: str, content: Content) -> Sealed:
-        text = msgspec.json.encode(content)
-        if len(text) > self._most_bytes:
-            raise Invalid(fields={"profile": f"must be at most {self._most_bytes} bytes of JSON"})
-        return self._sealer.seal("profile", token, text)
-
-    def _end(self, expires_in: int, now: int) -> int:
-        most = self._settings.max_expires_in
-        if most and expires_in > most:
-            raise Invalid(fields={"expires_in": f"must be at most {most} seconds"})
-        return now + expires_in * 1000
+        return NewProfile(self._boxes.new(new, now), self._index.profile_tags(new.content))

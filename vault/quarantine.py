@@ -74,14 +74,14 @@ class Quarantine:
     async def retry(self, name: str) -> str | None:
         """Try a row again: None if it opens now and is re-sealed, else the cause.
 
-        A profile gets back the index tags that it missed meanwhile. Raises ``NotInQuarantine``, and ``TagsCollide``
-        if another profile has taken one of its values since: it opens, and is not found by that value.
+        A profile or value gets back the index tags that it missed meanwhile. Raises ``NotInQuarantine``, and
+        ``TagsCollide`` if another has taken what it is found by since: it opens, and is not found by that.
         """
         store, row_name = await self._find(name)
         async with self._custody.claim("a retry of what is in quarantine"):
             cause = await self._sweep.retry(store, row_name)
-            if cause is None and store.name == "profiles":
-                await self._claim_tags(row_name)
+            if cause is None:
+                await self._claim_tags(store.name, row_name)
             return cause
 
     async def discard(self, name: str) -> None:
@@ -93,18 +93,18 @@ class Quarantine:
             await self._audit.record(self._audit.event("quarantine.discarded", None, {"row": name}))
             await store.discard(row_name)
 
-    async def _claim_tags(self, token: str) -> None:
+    async def _claim_tags(self, store: str, name: str) -> None:
         live = [
             key.version for key in self._custody.keyring.live("index")
         ]  # newest first, as the fence wants it
         for version in live:
-            taken = await self._reindex.claim_one(token, version)
+            taken = await self._reindex.claim_one(store, name, version)
             if taken:
                 fields = ", ".join(sorted({one.field for one in taken}))
                 raise TagsCollide(
-                    f"This profile opens again, but another has its {fields} by now, and is the one found. "
+                    f"This row opens again, but another has its {fields} by now, and is the one found. "
                     "Change or erase one of the two.",
-                    [token],
+                    [name],
                 )
 
     async def _find(self, name: str) -> tuple[SealedStore, str]:

@@ -241,7 +241,7 @@ class Rotations:
             )
 
     async def _claim_tags(self, version: int) -> int:
-        """Give every profile its tags under an index version; return how many were added. Raises ``TagsCollide``."""
+        """Give all that is found by tags its own under an index version; return how many. Raises ``TagsCollide``."""
         await self._stores.keys.reopen("index", version)
         await self._stores.keys.require(version)  # before the walk: whoever comes in behind it has claimed
         added = await self._reindex.claim_all(version)
@@ -265,7 +265,7 @@ class Rotations:
                     self._progress.did(
                         f"{counted(dropped, 'old index tag')} deleted, under version {key.version}"
                     )
-        report.verified = {"tags": (await self._stores.profiles.tag_census()).get(version, 0)}
+        report.verified = {"tags": (await self._stores.tag_census()).get(version, 0)}
 
     async def _note_empty(self, line: str) -> None:
         """Remember since when a disabled version has had no row: its cool-down begins."""
@@ -285,7 +285,7 @@ class Rotations:
         structlog.get_logger().info("keys.rotated", count=sum(report.moved.values()))
 
     async def _has_other_tags(self, version: int) -> bool:
-        return any(count for v, count in (await self._stores.profiles.tag_census()).items() if v != version)
+        return any(count for v, count in (await self._stores.tag_census()).items() if v != version)
 
     async def _until_loaded(self, *, urgent: bool) -> None:
         """Wait for the serving processes. Raises ``ProcessesBehind`` naming those that do not come."""

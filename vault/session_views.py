@@ -60,15 +60,25 @@ class _Bound(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     expires_at: int
 
 
-class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """The plaintext of a session's box, JSON (docs/format.md, "Sessions")."""
+class SessionContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """The plaintext of a session's box, JSON (docs/format.md, "Sessions").
+
+    ``named`` is the id under which a caller keeps a session of its own naming; ``claims`` is then its data.
+    """
 
     bound: _Bound
     claims: msgspec.Raw
+    named: str | None = None
+
+    def __repr__(self) -> str:
+        return "<SessionContent>"
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(_Content)
+_DECODER = msgspec.json.Decoder(SessionContent)
+
+#: What is shown for claims that are not.
+_HIDDEN = msgspec.Raw(b"null")
 
 
 class SessionViews:
@@ -82,29 +92,31 @@ class SessionViews:
     def of(self, row: SessionRow, now: int) -> SessionView:
         """Return the view of a session that is alive at ``now``; the kept one, if the row is the one it shows.
 
-        Raises as ``claims``.
+        The data of a session under an id of the caller's own is not shown. Raises as ``claims``.
         """
         cache_for = min(self._cache_for, (row.idle_expires_at - now) // 1000)  # never past the session's end
         kept = self._kept.get(row.handle)
         if kept is not None and kept[0] is row and kept[1].cache_for == cache_for:
             return kept[1]
-        view = self._view(row, msgspec.Raw(self.claims(row)), cache_for)
+        content = self.content(row)
+        view = self._view(row, content.claims.copy() if content.named is None else _HIDDEN, cache_for)
         if len(self._kept) >= MOST_VIEWS:
             del self._kept[next(iter(self._kept))]
         self._kept[row.handle] = row, view
         return view
 
-    def listed(self, row: SessionRow, now: int, *, unopened: bool) -> SessionView:
-        """Return the view as ``of`` does; where the row was altered, with null in place of the claims.
+    def listed(self, row: SessionRow, now: int, *, unopened: bool, whole: bool) -> SessionView:
+        """Return the view as ``of`` does, or with all that there is if ``whole``.
 
-        Where the box does not open as well, if ``unopened``; else raises ``BoxError``.
+        Where the row was altered, null is in place of the claims; where the box does not open as well, if
+        ``unopened``; else raises ``BoxError``.
         """
         try:
-            return self.of(row, now)
+            return self._view(row, msgspec.Raw(self.claims(row)), 0) if whole else self.of(row, now)
         except (SessionNotFound, BoxError) as error:
             if isinstance(error, BoxError) and not unopened:
                 raise
-            return self._view(row, msgspec.Raw(b"null"), 0)
+            return self._view(row, _HIDDEN, 0)
 
     def prove(self, row: SessionRow) -> None:
         """Raise as ``claims`` if the row is not as it was sealed; one whose view is kept was looked at before."""
@@ -120,17 +132,22 @@ class SessionViews:
         """Let go of everything that was opened: under another keyring it might not open."""
         self._kept.clear()
 
-    def seal(self, row: SessionRow, claims: bytes) -> SessionRow:
-        """Return the row with a box of these claims (JSON text) and of what the row says now.
+    def seal(self, row: SessionRow, claims: bytes, named: str | None = None) -> SessionRow:
+        """Return the row with a box of these claims (JSON text), of the id if it is the caller's own, and of what the
+        row says now.
 
         The box is bound to the handle, which a rotation keeps, and to the digest by what is in it.
         """
-        content = _ENCODER.encode(_Content(_bound(row), msgspec.Raw(claims)))
+        content = _ENCODER.encode(SessionContent(_bound(row), msgspec.Raw(claims), named))
         box, key_version = self._sealer.seal("session", row.handle, content)
         return replace(row, box=box, key_version=key_version)
 
     def claims(self, row: SessionRow) -> bytes:
-        """Open a session's claims, as JSON text.
+        """Open a session's claims, as JSON text. Raises as ``content``."""
+        return bytes(self.content(row).claims)
+
+    def content(self, row: SessionRow) -> SessionContent:
+        """Open a session's box.
 
         Raises ``BoxError``; and ``SessionNotFound`` where the row is not as it was sealed.
         """
@@ -144,7 +161,7 @@ class SessionViews:
         if content is None or content.bound != _bound(row) or row.idle_expires_at > latest:
             structlog.get_logger().error("session.row_altered")
             raise SessionNotFound
-        return bytes(content.claims)
+        return content
 
     def _view(self, row: SessionRow, claims: msgspec.Raw, cache_for: int) -> SessionView:
         return SessionView(

@@ -4,8 +4,7 @@ The rules that keep a session from being resurrected, stolen or filled with pers
 docs/sessions.md with their reasons; the atomic ones are promises of ``vault.ports.SessionStore``.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,28 +23,17 @@ from vault.errors import (
     Conflict,
     Invalid,
     ProfileNotFound,
-    SessionLimit,
     SessionNotFound,
-    StoreUnavailable,
 )
 from vault.idempotency import Answers, Attempt, Outcomes
 from vault.key_watch import KeyWatch, with_fresh_keys
 from vault.ports import AnswerKeeper, SessionStore
 from vault.records import Person, SessionRow
+from vault.session_life import MOST_LISTED, TRIES, SessionLife, no_later
 from vault.session_views import OpenedSession, SessionView, SessionViews
 from vault.tokens import is_handle, is_session_id, is_user_token, new_handle, new_session_id, session_digest
 
 Claims = Mapping[str, Any]
-
-#: The idle window slides in steps of at most this many milliseconds, or a tenth of the window if that is less,
-#: so that a busy session costs one write a minute. A session may therefore end up to one step early, never late.
-TOUCH_STEP = 60_000
-
-#: How often a change of claims is tried again when another one was faster: this many may race for a session.
-TRIES = 100
-
-#: The most sessions that one list shows.
-MOST_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +64,10 @@ class Sessions:
         self._store = store
         self._person = person
         self._views = SessionViews(sealer, settings.cache_for)
+        #: For the sessions under ids of callers' own: they are kept in the same store.
+        self.life = SessionLife(store, self._views, audit, clock)
         self._policy = policy
         self._answers = answers
-        self._audit = audit
         self._clock = clock
         self._watch = watch
         self._settings = settings
@@ -91,10 +80,10 @@ class Sessions:
         Raises ``ProfileNotFound`` for a person who is unknown, expired, erased or being erased, ``ClaimRefused``,
         ``Invalid`` for a duration over its cap, ``SessionLimit``, ``IdempotencyKeyReused``, ``AuditUnavailable``.
         """
-        async with self._refusals_told(wanted.user_token):
+        async with self.life.refusals_told(wanted.user_token):
             opened = await self._open(wanted, attempt)
         replayed = {"reason": "replayed"} if attempt and attempt.replayed else {}
-        await self._tell("session.opened", opened.view.user_token, opened.view.handle, **replayed)
+        await self.life.tell("session.opened", opened.view.user_token, opened.view.handle, **replayed)
         return opened
 
     async def _open(self, wanted: Wanted, attempt: Attempt | None) -> OpenedSession:
@@ -110,7 +99,7 @@ class Sessions:
         self._check(wanted.claims, person)
         now = self._clock.now()
         session_id, handle = new_session_id(), new_handle()
-        expires_at = _no_later(now + lifetime, person)
+        expires_at = no_later(now + lifetime, person)
         unsealed = SessionRow(
             session_digest(session_id), handle, wanted.user_token, b"", 0, epoch, lifetime, idle,
             created_at=now, authenticated_at=now, last_seen_at=now,
@@ -127,7 +116,7 @@ class Sessions:
             except SessionNotFound:  # revoked or erased in between
                 raise ProfileNotFound from None
             if ended:
-                await self._tell("session.revoked", wanted.user_token, None, reason="limit", count=ended)
+                await self.life.tell("session.revoked", wanted.user_token, None, reason="limit", count=ended)
             return [None]
 
         result = await self._answers.once(self._store, attempt, OpenedSession, insert, lambda _: opened)
@@ -141,11 +130,7 @@ class Sessions:
         """
         now = self._clock.now()
         row = await self._living_session(session_id, now)
-        # A last_seen in the future (the clock stepped back) is corrected at once.
-        if not 0 <= now - row.last_seen_at < min(TOUCH_STEP, row.idle_timeout // 10):
-            self._views.prove(row)  # first: a touch would set right what somebody has put off
-            row = await self._touch(row, now)
-        return self._views.of(row, now)
+        return self._views.of(await self.life.used(row, now), now)
 
     @with_fresh_keys
     async def change_claims(self, session_id: str, changes: Claims) -> SessionView:
@@ -158,11 +143,11 @@ class Sessions:
             row = await self._living_session(session_id, now)
             claims = {**msgspec.json.decode(self._views.claims(row)), **changes}
             claims = {name: value for name, value in claims.items() if value is not None}
-            async with self._refusals_told(row.user_token):
+            async with self.life.refusals_told(row.user_token):
                 await self._check_for(row, claims)
             changed = self._views.seal(row, msgspec.json.encode(claims))
             if await self._store.change_box(row, changed.box, changed.key_version, now):
-                await self._tell("session.changed", row.user_token, row.handle)
+                await self.life.tell("session.changed", row.user_token, row.handle)
                 return self._views.of(changed, now)
         raise Conflict
 
@@ -181,10 +166,10 @@ class Sessions:
             old = await self._living_session(session_id, now)
             kept = self._views.claims(old)  # opened in any case: an altered row is not carried on
             plaintext = kept if claims is None else msgspec.json.encode(claims)
-            async with self._refusals_told(old.user_token):
+            async with self.life.refusals_told(old.user_token):
                 person = await self._check_for(old, claims or {})
             new_id = new_session_id()
-            expires_at = _no_later(now + old.lifetime, person) if reauthenticated else old.expires_at
+            expires_at = no_later(now + old.lifetime, person) if reauthenticated else old.expires_at
             unsealed = replace(
                 old,
                 digest=session_digest(new_id),
@@ -196,45 +181,44 @@ class Sessions:
             new = self._views.seal(unsealed, plaintext)
             if await self._store.rotate(old, new, now):
                 reason = "reauthenticated" if reauthenticated else "asked"
-                await self._tell("session.rotated", new.user_token, new.handle, reason=reason)
+                await self.life.tell("session.rotated", new.user_token, new.handle, reason=reason)
                 return OpenedSession(new_id, self._views.of(new, now))
         raise Conflict
 
     async def end(self, session_id: str) -> None:
         """Revoke the session of this id. There being none is fine: logout is idempotent."""
-        row = await self._store.revoke(session_digest(session_id)) if is_session_id(session_id) else None
-        if row is not None:
-            self._views.forget(row)
-            await self._tell("session.revoked", row.user_token, row.handle, reason="by_id")
+        if is_session_id(session_id):
+            await self.life.end(session_digest(session_id))
 
     async def end_handle(self, handle: str) -> None:
         """Revoke the session with this public handle. There being none is fine."""
         row = await self._store.revoke_handle(handle) if is_handle(handle) else None
         if row is not None:
-            await self._tell("session.revoked", row.user_token, handle, reason="by_handle")
+            await self.life.tell("session.revoked", row.user_token, handle, reason="by_handle")
 
     async def end_all(self, user_token: str, keep: str | None = None) -> None:
         """Revoke every session of a person, also those being opened now, but for the one with handle ``keep``."""
         if is_user_token(user_token):
             await self._store.revoke_all(user_token, keep, self._clock.now())
-            await self._tell("session.revoked", user_token, keep, reason="all_of_person")
+            await self.life.tell("session.revoked", user_token, keep, reason="all_of_person")
 
-    async def of_person(self, user_token: str) -> list[SessionView]:
+    async def of_person(self, user_token: str, *, whole: bool = False) -> list[SessionView]:
         """Return the person's live sessions, the newest first; none for an unknown person.
 
         One whose claims do not open, or whose row was altered, is listed with null in their place: a bad row must
-        not hide the others, and a session whose id was exchanged can be ended by its handle.
+        not hide the others, and a session whose id was exchanged can be ended by its handle. Null is there also for
+        the data of a session under an id of the caller's own, unless the ``whole`` is to be told.
         """
         if not is_user_token(user_token):
             return []
         now = self._clock.now()
         rows = await self._store.live_of(user_token, now, MOST_LISTED)
         try:
-            return [self._views.listed(row, now, unopened=False) for row in rows]
+            return [self._views.listed(row, now, unopened=False, whole=whole) for row in rows]
         except BoxError:
             await self._watch.refresh()  # perhaps only this process does not know the key yet
         rows = await self._store.live_of(user_token, now, MOST_LISTED)
-        return [self._views.listed(row, now, unopened=True) for row in rows]
+        return [self._views.listed(row, now, unopened=True, whole=whole) for row in rows]
 
     async def sweep(self, limit: int) -> int:
         """Delete up to ``limit`` dead sessions and old kept answers; return how many. Housekeeping only."""
@@ -243,35 +227,7 @@ class Sessions:
 
     async def _living_session(self, session_id: str, now: int) -> SessionRow:
         # The shape is checked before any digest or query: what cannot be an id costs nothing.
-        row = await self._store.find(session_digest(session_id)) if is_session_id(session_id) else None
-        if row is not None and row.is_alive(now):
-            return row
-        # For the operator; callers see one answer. What was revoked or rotated away is unknown, for good.
-        structlog.get_logger().info("session.refused", reason="unknown" if row is None else "expired")
-        raise SessionNotFound
-
-    async def _tell(self, action: str, user_token: str | None, handle: str | None, **said: str | int) -> None:
-        """Log and record an act that was done; it is answered only after that."""
-        structlog.get_logger().info(action, **said)
-        details = {**({"handle": handle} if handle else {}), **said}
-        await self._audit.record(self._audit.event(action, user_token, details or None))
-
-    @asynccontextmanager
-    async def _refusals_told(self, user_token: str | None) -> AsyncIterator[None]:
-        try:
-            yield
-        except (ProfileNotFound, ClaimRefused, SessionLimit) as refused:
-            await self._audit.record(self._audit.event("session.refused", user_token, outcome=refused.code))
-            raise
-
-    async def _touch(self, row: SessionRow, now: int) -> SessionRow:
-        try:
-            touched = await self._store.touch(row.digest, now)
-        except StoreUnavailable:
-            return row  # read as alive a moment ago; not sliding it can only shorten its life
-        if touched is None:  # ended between the read and here
-            raise SessionNotFound
-        return touched
+        return await self.life.living(session_digest(session_id) if is_session_id(session_id) else None, now)
 
     async def _epoch(self, user_token: str) -> int:
         epoch = await self._store.epoch(user_token) if is_user_token(user_token) else None
@@ -307,8 +263,3 @@ def _duration(name: str, wanted: int | None, default: int, most: int) -> int:
     if wanted is not None and wanted > most:
         raise Invalid(fields={name: f"must be at most {most} seconds"})
     return (default if wanted is None else wanted) * 1000
-
-
-def _no_later(end: int, person: Person | None) -> int:
-    """Cut a session's end at the end of its person's profile."""
-    return end if person is None or person.expires_at is None else min(end, person.expires_at)

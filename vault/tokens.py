@@ -4,11 +4,13 @@
 | --- | --- | --- | --- |
 | user token | UUID version 4, lower case | 122 | itself: it is a pseudonym, not a credential |
 | session id | ``tvs_`` + 43 base64url characters | 256 | SHA-256 of the whole text |
+| a caller's own session id | UUID, or 32 base64url characters | its matter | SHA-256 of ``databunker``, NUL, the id |
 | session handle | ``tsh_`` + 22 base64url characters | 128 | itself: it is public and opens nothing |
 | access key | ``tvk_`` + 16 hex digits (its id) + ``_`` + 43 base64url characters | 256 | SHA-256 of the secret part |
 | unlock | ``tvu_`` + 43 base64url characters | 256 | SHA-256 of the whole text |
+| unlock or share of Databunker's wire | UUID version 4 | 122 | SHA-256 of the whole text in lower case |
 
-A fast digest suffices for 256 random bits: there is no dictionary to try (unlike with passwords).
+A fast digest suffices for 122 or 256 random bits: there is no dictionary to try (unlike with passwords).
 """
 
 import hashlib
@@ -19,6 +21,7 @@ from typing import NamedTuple
 
 _USER_TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 _SESSION_ID = re.compile(r"tvs_[A-Za-z0-9_-]{43}", re.ASCII)
+_NAMED_SESSION_ID = re.compile(r"(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})|[A-Za-z0-9_-]{32}", re.ASCII)
 _HANDLE = re.compile(r"tsh_[A-Za-z0-9_-]{22}", re.ASCII)
 _UNLOCK = re.compile(r"tvu_[A-Za-z0-9_-]{43}", re.ASCII)
 _ACCESS_KEY = re.compile(r"tvk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
@@ -56,6 +59,21 @@ def session_digest(session_id: str) -> bytes:
     return hashlib.sha256(session_id.encode()).digest()
 
 
+def named_session_id(text: str) -> str | None:
+    """Return a caller's own session id as it is kept, or None if it cannot be one.
+
+    A UUID is told in either case; what express-session makes (24 bytes, base64url) is another in another case.
+    """
+    if _NAMED_SESSION_ID.fullmatch(text) is None:
+        return None
+    return text if len(text) == 32 else text.lower()
+
+
+def named_session_digest(named: str) -> bytes:
+    """Return what is stored of such an id: no id of the vault's own has this digest."""
+    return hashlib.sha256(b"databunker\0" + named.encode()).digest()
+
+
 def new_handle() -> str:
     """Return a public handle for a session."""
     return "tsh_" + secrets.token_urlsafe(16)
@@ -74,6 +92,16 @@ def new_unlock() -> str:
 def is_unlock(text: str) -> bool:
     """Whether the text has the shape of leave to read in bulk."""
     return _UNLOCK.fullmatch(text) is not None
+
+
+def new_bearer_uuid() -> str:
+    """Return a secret in the shape that Databunker's clients take: a random UUID (RFC 9562, version 4)."""
+    return str(uuid.uuid4())
+
+
+def is_bearer_uuid(text: str) -> bool:
+    """Whether the text has the shape of such a secret, in lower case."""
+    return _USER_TOKEN.fullmatch(text) is not None
 
 
 def new_access_key() -> tuple[str, AccessKeyParts]:

@@ -1,43 +1,69 @@
 """The one place that knows everyone: settings in, a running vault out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from vault.access import Access
 from vault.access_keys import AccessKeys
 from vault.alarms import Alarms
+from vault.app_data import AppData
+from vault.approvals import Approvals
 from vault.audit import Audit
 from vault.bulk import Bulk
 from vault.claims import ClaimsPolicy
 from vault.clock import Clock, SystemClock
 from vault.config import Config
 from vault.crypto.blind_index import BlindIndex
-from vault.crypto.keyring import LINES, Keyring, new_keyring
-from vault.crypto.keyring_file import KeyringFile
-from vault.crypto.sealer import Sealer
+from vault.crypto.keyring import LINES, new_keyring
 from vault.custody import make_known
+from vault.data_folder import (
+    DATABASES,
+    is_new,
+    make_folder,
+    no_vault,
+    open_to_others,
+    require_files,
+    require_whole,
+)
+from vault.documents import Documents
 from vault.erasure import Erasures
-from vault.errors import AlreadyInitialised, ConfigError, DataFolderError, KeyringError, VaultError
+from vault.errors import AlreadyInitialised, VaultError
+from vault.grants import Grants, Remember
+from vault.groups import Groups
 from vault.housekeeping import Housekeeping
 from vault.idempotency import Answers
 from vault.installation import Vault
 from vault.key_watch import KeyWatch
 from vault.keys import mismatches
 from vault.ledger import Ledger, make_ledger
-from vault.ports import Stores
+from vault.lookups import Lookups
+from vault.named_sessions import NamedSessions
+from vault.opened import Opened as Opened
+from vault.opened import keyring_of as keyring_of
+from vault.opened import open_files as open_files
+from vault.policies import Policies
 from vault.profiles import Profiles
+from vault.roles import Roles
+from vault.sealed_profiles import SealedProfiles
 from vault.sessions import Sessions
+from vault.shares import Shares
 from vault.statement_file import StatementFile
 from vault.stores import open_stores
 from vault.sweep import in_quarantine
-from vault.unlock import open_unlock, prepare
+from vault.tenant_folder import TenantFolders, TenantsInMemory, lost
+from vault.tenant_vaults import Grounds
+from vault.tenants import DEFAULT, Tenants, ready
+from vault.unlock import prepare
+from vault.values import Values
+from vault.versions import Versions
 from vault.webhook import Webhook
+from vault.wrapping import Wrapping
 
-DEFAULT_TENANT = "default"
-DATABASES = ("vault.db", "sessions.db")
+DEFAULT_TENANT = DEFAULT
 FIRST_KEY_NAME = "first admin"
 
 
@@ -50,12 +76,13 @@ async def open_vault(
     clock: Clock | None = None,
     demo: bool = False,
     housekeeping: bool = False,
+    remember: Remember | None = None,
 ) -> AsyncIterator[Vault]:
     """Open a vault: prove the keyring, finish what was interrupted, and close every file at the end.
 
     ``folder`` is None for the memory store alone, whose keys live and die with the process. With
-    ``housekeeping`` the sweeps run until the end, and the keyring is followed. Raises
-    ``KeyringError``, ``DataFolderError``.
+    ``housekeeping`` the sweeps run until the end, and the keyring is followed. A tenant's vault tells
+    ``remember`` of the tokens that it issues. Raises ``KeyringError``, ``DataFolderError``.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -66,61 +93,24 @@ async def open_vault(
         watch = KeyWatch(
             opened.file, opened.keyring, opened.sealer, opened.stores.keys, opened.stores.processes, clock
         )
-        vault = assemble(config, tenant, clock, opened, watch, demo=demo)
+        vault = assemble(config, tenant, clock, opened, watch, demo=demo, remember=remember)
         stack.push_async_callback(vault.alarms.close)
         await make_known(opened.stores.keys, opened.keyring, opened.sealer, vault.audit, clock)
         if folder is not None and not await _lacks_ledger(config, opened):
             make_ledger(folder / config.erasure.ledger)
         # Whoever was being erased when the process died is erased before anybody can ask.
         await vault.profiles.sweep(config.housekeeping.chunk)
+        runs = {"housekeeping": vault.housekeeping.run, "key-watch": watch.run}
+        if tenant == DEFAULT_TENANT:
+            tenants = tenants_of(vault, folder, housekeeping=housekeeping)
+            vault = replace(vault, tenants=tenants)
+            stack.push_async_callback(tenants.close)
+            runs["tenants"] = partial(tenants.run, config.housekeeping.interval)
         if housekeeping:
             await vault.profiles.erase_again(config.housekeeping.chunk)
-            for name, run in (("housekeeping", vault.housekeeping.run), ("key-watch", watch.run)):
+            for name, run in runs.items():
                 stack.push_async_callback(_stop, asyncio.create_task(run(), name=name))
         yield vault
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """Keyring and stores of a vault, not yet proven to belong together. ``file`` is None in memory."""
-
-    file: KeyringFile | None
-    keyring: Keyring
-    sealer: Sealer
-    stores: Stores
-    folder: Path | None = None
-
-    async def prove(self, trouble: Callable[[], Awaitable[list[str]]]) -> None:
-        """Raise ``KeyringError`` with the trouble, unless the keyring has changed since it was read.
-
-        Then a rotation goes on beside this, and the newer keyring is judged instead.
-        """
-        while sentences := await trouble():
-            if self.file is None or not self.file.has_changed():
-                raise KeyringError(" ".join(sentences))
-            self.keyring.become(await asyncio.to_thread(self.file.read))
-
-
-@asynccontextmanager
-async def open_files(config: Config, folder: Path | None, tenant: str, clock: Clock) -> AsyncIterator[Opened]:
-    """Open keyring and stores; nothing is made but by ``initialise``. Raises as ``open_vault``."""
-    file = None
-    if folder is None:
-        keyring = new_keyring(clock.now())
-    else:
-        _require_files(config)
-        if not any((folder / name).exists() for name in (config.keyring.file, *DATABASES)):
-            raise DataFolderError(_no_vault(folder))
-        require_whole(folder, config)
-        file = keyring_of(folder, config)
-        keyring = file.read()
-    async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
-        yield Opened(file, keyring, Sealer(keyring, tenant), stores, folder)
-
-
-def keyring_of(folder: Path, config: Config) -> KeyringFile:
-    """Return the keyring file of a data folder, not yet read. Raises ``ConfigError``."""
-    return KeyringFile(folder / config.keyring.file, open_unlock(config.keyring.unlock, folder))
 
 
 def assemble(
@@ -131,6 +121,7 @@ def assemble(
     watch: KeyWatch,
     *,
     demo: bool = False,
+    remember: Remember | None = None,
 ) -> Vault:
     """Put the nouns of one tenant together over open stores."""
     keyring, sealer, stores = opened.keyring, opened.sealer, opened.stores
@@ -140,18 +131,14 @@ def assemble(
     alarms = Alarms(stores.alarms, audit, keyring, clock, watch, webhook, access.suspend)
     answers = Answers(sealer, clock, config.idempotency.lifetime)
     index = BlindIndex(keyring, tenant, config.profiles.default_region)
+    documents = Documents(stores.documents, sealer, clock, watch)
+    boxes = SealedProfiles(stores.profiles, sealer, clock, config.profiles, config.limits.profile_body)
+    lookups = Lookups(stores.profiles, boxes, index, audit, alarms, clock, watch)
+    # Whoever cannot read versions has none kept.
+    versions = Versions(documents, config.databunker.versions if config.databunker.enabled else 0)
+    erasures = erasures_of(config, tenant, clock, opened, audit)
     profiles = Profiles(
-        stores.profiles,
-        erasures_of(config, tenant, clock, opened, audit),
-        sealer,
-        index,
-        answers,
-        audit,
-        alarms,
-        clock,
-        watch,
-        config.profiles,
-        config.limits.profile_body,
+        stores.profiles, boxes, lookups, versions, erasures, index, answers, audit, alarms, clock, watch
     )
     sessions = Sessions(
         stores.sessions,
@@ -164,20 +151,68 @@ def assemble(
         watch,
         config.sessions,
     )
+    named_sessions = NamedSessions(
+        stores.sessions,
+        sessions.life,
+        profiles.person,
+        lookups.token,
+        clock,
+        watch,
+        config.sessions,
+        config.databunker.session_data,
+    )
     bulk = Bulk(stores.unlocks, profiles, audit, clock, watch)
-    sweeps = (profiles.sweep, sessions.sweep, bulk.sweep)
+    roles = Roles(documents, audit)
+    groups = Groups(documents, audit, roles)
+    most, most_bytes = config.databunker.versions, config.limits.profile_body
+    app_data = AppData(documents, boxes, audit, alarms, clock, most, most_bytes)
+    approvals = Approvals(documents, profiles, audit, clock)
+    approvals.verbs["AppdataUpdate"] = app_data.change_as_asked
+    longest = config.databunker.max_final_time
+    values = Values(
+        stores.values, stores.documents, documents, index, audit, clock, watch, most_bytes, longest
+    )
+    sweeps = (profiles.sweep, sessions.sweep, bulk.sweep, documents.sweep)
     chores = (audit.anchor, alarms.deliver)
     return Vault(
         tenant,
         config,
         access,
         alarms,
+        app_data,
+        approvals,
         audit,
         bulk,
+        documents,
+        Grants(documents, access, audit, clock, config.databunker.max_token_time, remember),
+        groups,
+        named_sessions,
+        Policies(documents, audit, roles, groups),
         profiles,
+        roles,
         sessions,
+        Shares(documents, profiles, app_data, audit, clock),
+        values,
         Housekeeping(stores, sweeps, chores, clock, config.housekeeping),
+        clock,
+        Wrapping(config, opened.folder if tenant == DEFAULT_TENANT else None, audit),
     )
+
+
+def tenants_of(vault: Vault, folder: Path | None, *, housekeeping: bool) -> Tenants[Vault]:
+    """Put the tenants of an installation together; ``vault`` is its own."""
+
+    def open_one(
+        config: Config, folder: Path | None, tenant: str, remember: Remember
+    ) -> AbstractAsyncContextManager[Vault]:
+        return open_vault(
+            config, folder, tenant=tenant, clock=vault.clock, housekeeping=housekeeping, remember=remember
+        )
+
+    grounds: Grounds[Vault] = TenantsInMemory(partial(open_one, vault.config, None))
+    if folder is not None:
+        grounds = TenantFolders(vault.config, folder, make_files, open_one)
+    return Tenants(vault.documents, vault.audit, grounds)
 
 
 def audit_of(config: Config, tenant: str, clock: Clock, opened: Opened, watch: KeyWatch) -> Audit:
@@ -202,19 +237,24 @@ async def initialise(config: Config, folder: Path) -> str:
     they were lost. Raises ``AlreadyInitialised``, and ``KeyringError`` where keys were in use before: a lost
     keyring is never replaced.
     """
-    _require_files(config)
+    require_files(config)
     path = folder / config.keyring.file
     if path.exists():
         require_whole(folder, config)
         raise AlreadyInitialised(f"{folder} already holds a vault; nothing was changed.")
-    _make_folder(folder)
+    make_folder(folder)
+    await make_files(config, folder)
+    async with open_vault(config, folder) as vault:
+        return await first_access_key(vault)
+
+
+async def make_files(config: Config, folder: Path) -> None:
+    """Make databases and, after them, the keyring. Raises ``KeyringError`` as ``initialise``."""
     async with open_stores(config.storage.url, folder, config.storage.busy_timeout) as stores:
         if await stores.keys.known() or any((await stores.keys.versions_in_use()).values()):
             keyring_of(folder, config).read()  # raises: it is missing, and what to do
         prepare(config.keyring.unlock, folder)
         keyring_of(folder, config).create(new_keyring(SystemClock().now()))
-    async with open_vault(config, folder) as vault:
-        return await first_access_key(vault)
 
 
 async def first_access_key(vault: Vault) -> str:
@@ -223,45 +263,14 @@ async def first_access_key(vault: Vault) -> str:
     return text
 
 
-def is_new(config: Config, folder: Path) -> bool:
-    """Whether there is neither a keyring (which may lie elsewhere) nor anything foreign in the folder."""
-    return is_fresh(folder) and not (folder / config.keyring.file).exists()
-
-
-def is_fresh(folder: Path) -> bool:
-    """Whether nothing is in the folder but what an interrupted ``initialise`` may have left."""
-    return not folder.exists() or all(
-        entry.name.startswith((*DATABASES, "unlock.key"))
-        or entry.name.endswith((".json.new", ".json.lock", ".ndjson"))
-        or entry.name == "lost+found"
-        for entry in folder.iterdir()
-    )
-
-
-def require_whole(folder: Path, config: Config) -> None:
-    """Raise ``DataFolderError`` if a database is missing beside an existing keyring: it is never made anew."""
-    if not (folder / config.keyring.file).exists():
-        return
-    for name in DATABASES:
-        if not (folder / name).exists():
-            raise DataFolderError(
-                f"{folder / name} is missing beside the keyring. Restore it from its backup"
-                + (
-                    f", or log everybody out by starting with no sessions: install -m 600 /dev/null {folder / name}"
-                    if name == "sessions.db"
-                    else "."
-                )
-            )
-
-
-async def check(config: Config, folder: Path) -> list[str]:
+async def check(config: Config, folder: Path, tenant: str = DEFAULT_TENANT) -> list[str]:
     """Return what is wrong with an installation and how to mend it, in sentences; empty if nothing is."""
     if is_new(config, folder) and not any((folder / name).exists() for name in DATABASES):
-        return [_no_vault(folder)]
-    trouble = _open_to_others(folder)
+        return [no_vault(folder)]
+    trouble = open_to_others(folder)
     try:
         require_whole(folder, config)
-        async with open_files(config, folder, DEFAULT_TENANT, SystemClock()) as opened:
+        async with open_files(config, folder, tenant, SystemClock()) as opened:
             trouble += await opened.stores.housekeeping.check()
             await opened.prove(lambda: mismatches(opened.stores, opened.keyring, opened.sealer))
             aside = [await store.set_aside_census() for store in opened.stores.sealed]
@@ -274,10 +283,19 @@ async def check(config: Config, folder: Path) -> list[str]:
                     "them back. Restore it from its own backup; if there never was one, begin it with: "
                     f"install -m 600 /dev/null {ledger}"
                 )
-            trouble += await AccessKeys(opened.stores.access, opened.sealer).trouble(folder)
+            if tenant == DEFAULT_TENANT:  # whose access keys are those of its tenants too
+                trouble += await AccessKeys(opened.stores.access, opened.sealer).trouble(folder)
+                trouble += lost(config, folder, await registered(opened))
     except VaultError as error:
         trouble.append(error.message)
     return trouble
+
+
+async def registered(opened: Opened) -> dict[str, str]:
+    """Return the names of all tenants that an installation has, by their ids."""
+    clock, stores = SystemClock(), opened.stores
+    watch = KeyWatch(opened.file, opened.keyring, opened.sealer, stores.keys, stores.processes, clock)
+    return await ready(Documents(stores.documents, opened.sealer, clock, watch))
 
 
 async def _lacks_ledger(config: Config, opened: Opened) -> bool:
@@ -285,32 +303,6 @@ async def _lacks_ledger(config: Config, opened: Opened) -> bool:
     assert opened.folder is not None  # noqa: S101 - memory keeps no ledger
     path = opened.folder / config.erasure.ledger
     return not path.exists() and bool(await opened.stores.sessions.closed("", 1))
-
-
-def _require_files(config: Config) -> None:
-    if config.storage.url == "memory:":
-        raise ConfigError(
-            "storage.url: 'memory:' forgets everything at the end; only 'tokenvault demo' uses it."
-        )
-
-
-def _no_vault(folder: Path) -> str:
-    if is_fresh(folder):
-        return f"{folder} holds no vault. Make one with: tokenvault init --data {folder}"
-    return f"{folder} holds other files and no vault. Name an empty or a new folder with --data."
-
-
-def _make_folder(folder: Path) -> None:
-    if not is_fresh(folder):
-        raise DataFolderError(_no_vault(folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-
-
-def _open_to_others(folder: Path) -> list[str]:
-    if folder.stat().st_mode & 0o077:
-        return [f"{folder} is open to other users. Mend it with: chmod 700 {folder}"]
-    return []
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.clock import FakeClock
 from tests.http.conversation import Client, Scene, sign_in
 from tests.http.tripwire import Tripwire
-from vault import logs, wiring
+from vault import logs, opened, wiring
 from vault.config import Config
 from vault.http.app import make_app
 from vault.installation import Vault
@@ -52,7 +52,7 @@ async def watched_vault(
     wire: Tripwire, config: Config, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Vault]:
     """A vault whose stores are watched."""
-    monkeypatch.setattr(wiring, "open_stores", wire.open_stores)
+    monkeypatch.setattr(opened, "open_stores", wire.open_stores)
     async with wiring.open_vault(config, None, clock=clock) as vault:
         yield vault
 

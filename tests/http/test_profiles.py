@@ -236,6 +236,7 @@ async def test_an_export_holds_everything_about_a_person(client: Client, scene: 
     body = await answer(response)
     sessions: list[Any] = body.pop("sessions")
     openings: list[Any] = body.pop("openings")
+    assert [body.pop(name) for name in ("former", "app_data", "shares")] == [[], [], []]
 
     assert body == await answer(await client.get(f"{PROFILES}/{scene.token}"))
     assert {session["handle"]: session["claims"] for session in sessions} == {

@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from vault.ports import Stores
 from vault.stores import open_stores
+
+WATCHED = (
+    "profiles", "sessions", "access", "alarms", "audit", "unlocks", "documents", "values", "housekeeping",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -25,19 +29,8 @@ class Tripwire:
     async def open_stores(self, *_: object) -> AsyncIterator[Stores]:
         """Open empty stores in memory, all of them watched."""
         async with open_stores("memory:", None, 1) as stores:
-            yield Stores(
-                profiles=cast("Any", self.around("profiles", stores.profiles)),
-                sessions=cast("Any", self.around("sessions", stores.sessions)),
-                access=cast("Any", self.around("access", stores.access)),
-                alarms=cast("Any", self.around("alarms", stores.alarms)),
-                audit=cast("Any", self.around("audit", stores.audit)),
-                unlocks=cast("Any", self.around("unlocks", stores.unlocks)),
-                keys=stores.keys,
-                processes=stores.processes,
-                rotations=stores.rotations,
-                sealed=stores.sealed,
-                housekeeping=cast("Any", self.around("housekeeping", stores.housekeeping)),
-            )
+            watched: Any = {name: self.around(name, getattr(stores, name)) for name in WATCHED}
+            yield replace(stores, **watched)
 
 
 class WatchedStore:

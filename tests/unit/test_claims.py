@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.claims import DEFAULT_CLAIMS, ClaimRule, ClaimsPolicy
+from vault.claims import DEFAULT_CLAIMS, ClaimRule, ClaimsPolicy, personal_in
 from vault.errors import ClaimRefused
 from vault.personal_data import detect, fold, is_personal_name, personal_strings
 
@@ -386,3 +386,26 @@ def test_a_personal_name_is_known_in_any_spelling(name: str) -> None:
 def test_other_names_are_not_personal(name: str) -> None:
     """A personal word inside a longer word means nothing."""
     assert not is_personal_name(name)
+
+
+FREE: Mapping[str, tuple[dict[str, object], set[str]]] = {
+    "nothing": ({"role": "editor", "n": [1, 2.5, None, True], "deep": {"er": ["x"]}}, set()),
+    "a name, however deep": ({"a": [{"b": {"lastName": 1}}]}, {"personal_name"}),
+    "a text as a name": ({"ada@example.org": 1}, {"email"}),
+    "several": (
+        {"email": "ada@example.org", "card": "4111 1111 1111 1111"},
+        {"personal_name", "email", "card"},
+    ),
+    "a UUID that reads as a number": ({"id": "12345678-1234-4123-8123-123456789012"}, set()),
+    "times as numbers": ({"at": 1_800_000_000_000}, set()),
+    "a word of the person's own": ({"label": "Van-der-BERG"}, {"own_profile"}),
+    "a number of the person's own": ({"n": 10115}, {"own_profile"}),
+    "true is no number": ({"n": True}, set()),
+}
+
+
+@pytest.mark.parametrize("sentence", FREE)
+def test_free_data_is_judged(sentence: str) -> None:
+    """Every name and text of it, at any depth, and numbers only against the person's own profile."""
+    data, rules = FREE[sentence]
+    assert personal_in(data, personal_strings(ANNA)) == rules

@@ -70,7 +70,7 @@ async def test_what_was_exposed_is_told_as_it_was_before(data: Path, clock: Fake
         exposure = await operator.compromise.compromise("data", 1, end_sessions=False)
         assert exposure.rows == {
             "profiles": PEOPLE, "profile_answers": PEOPLE, "sessions": PEOPLE, "session_answers": PEOPLE,
-            "audit_details": events, "access_keys": 1,
+            "audit_details": events, "access_keys": 1, "documents": 0,
         }  # fmt: skip
         assert events >= PEOPLE
         assert (exposure.since, exposure.sessions_ended) == (made_at, 0)

@@ -125,7 +125,7 @@ def test_claims_are_replaced_whole(read):
 KNOWN_LOG = "known here: level, format, requests"
 KNOWN_TABLES = (
     "known here: server, limits, storage, keyring, profiles, sessions, idempotency, access, audit, alarms, erasure,"
-    " housekeeping, log"
+    " databunker, housekeeping, log"
 )
 A_RULE = 'must be a type, or such as { type = "slug", values = ["free", "paid"] }'
 
@@ -333,6 +333,9 @@ BOUNDS = {
     "access.failure_hold": (0, 2000),
     "access.failures_per_minute": (1, ANY),
     "audit.checkpoint_every": (1, ANY),
+    "databunker.versions": (0, 1000),
+    "databunker.max_final_time": (1, ANY),
+    "databunker.max_token_time": (60, ANY),
     "housekeeping.interval": (1, 3600),
     "housekeeping.chunk": (1, 1000),
 }
@@ -356,6 +359,7 @@ def test_numbers_are_taken_up_to_their_bounds(read, refusal, key, bounds):
 CHOICES = {
     "storage.url": ("sqlite:", "memory:"),
     "sessions.at_limit": ("end_oldest", "refuse"),
+    "databunker.session_data": ("warn", "refuse"),
     "log.level": ("debug", "info", "warning", "error"),
     "log.format": ("json", "console"),
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vault import wiring
+from vault import data_folder, wiring
 from vault.config import Config, Keyring, Storage
 from vault.crypto import unlock_key
 from vault.errors import AlreadyInitialised, ConfigError, KeyringError
@@ -18,7 +18,7 @@ async def test_the_keyring_may_lie_on_another_disk(tmp_path: Path) -> None:
     data = tmp_path / "data"
     await wiring.initialise(config, data)
 
-    assert not wiring.is_new(config, data)
+    assert not data_folder.is_new(config, data)
     assert "keyring.json" not in {path.name for path in data.iterdir()}
     async with wiring.open_vault(config, data) as vault:
         assert len((await vault.access.list()).keys) == 1
@@ -32,7 +32,9 @@ async def test_a_lost_keyring_is_not_made_anew(tmp_path: Path) -> None:
     config, data = Config(), tmp_path / "data"
     await wiring.initialise(config, data)
     (data / "keyring.json").unlink()
-    assert wiring.is_new(config, data)  # nothing foreign in it: only the database tells that keys are lost
+    assert data_folder.is_new(
+        config, data
+    )  # nothing foreign in it: only the database tells that keys are lost
     with pytest.raises(KeyringError, match="is missing"):
         await wiring.initialise(config, data)
     assert not (data / "keyring.json").exists()

@@ -238,6 +238,28 @@ class Alarms(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Databunker(Section):
+    """The wire of Databunker's clients (docs/databunker.md)."""
+
+    enabled: bool = setting(True, "Serve /v2 and /v1/session, the wire of Databunker's clients.")
+    domain: str = setting(
+        "",
+        "Its sub-domains name tenants: with 'vault.example.org', acme.vault.example.org is acme's. Empty: none do.",
+        shape=(r"[a-z0-9.-]*", "must be a domain in lower case"),
+    )
+    list_users: bool = setting(True, "Allow BulkListUsers, BulkListAllUsers and UserSearch, after an unlock.")
+    versions: int = setting(10, "Former versions kept of a profile or of app data. 0: none.", most=1000)
+    session_data: Literal["warn", "refuse"] = setting(
+        "warn",
+        "What is done about personal data in sessiondata: 'warn' counts and logs the rule, 'refuse' fails.",
+    )
+    max_final_time: int = setting(
+        31_536_000, "Seconds that a record may ask to live; what asks for more gets this.", least=1
+    )
+    max_token_time: int = setting(86_400, "Seconds that a user's or role's token may live.", least=60)
+
+
+@dataclass(frozen=True, slots=True)
 class Housekeeping(Section):
     """When that which has ended leaves the disk; nobody is shown it any more."""
 
@@ -269,6 +291,7 @@ class Config(Section):
     audit: Audit = field(default_factory=Audit)
     alarms: Alarms = field(default_factory=Alarms)
     erasure: Erasure = field(default_factory=Erasure)
+    databunker: Databunker = field(default_factory=Databunker)
     housekeeping: Housekeeping = field(default_factory=Housekeeping)
     log: Log = field(default_factory=Log)
 

@@ -1,11 +1,10 @@
 """One application: the faces, the service's own state, and the envelope around all answers."""
 
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
 
 from aiohttp import web
 
-from vault.http import health, native
+from vault.http import databunker, health, native
 from vault.http.envelope import Envelope, Handler
 from vault.http.metrics import Metrics
 from vault.http.problems import plain_problem
@@ -25,9 +24,11 @@ def make_app(vault: Vault) -> web.Application:
     settings = vault.config.log
     log = RequestLog(settings.format) if settings.requests and settings.level in ("debug", "info") else None
     envelope = Envelope(metrics, log)
+    bunker = databunker.routes(vault) if vault.config.databunker.enabled else []
     routes = [
         *native.routes(vault),
         *health.routes(vault, metrics),
+        *bunker,
         web.route("*", UNMATCHED, _refuse_unmatched),  # the last: what no other has taken
     ]
     app = web.Application()
@@ -37,7 +38,9 @@ def make_app(vault: Vault) -> web.Application:
         web.RouteDef(
             each.method,
             each.path,
-            envelope.around(each.handler, each.path),
+            envelope.around(each.handler, each.path, databunker.WORDS)
+            if each in bunker
+            else envelope.around(each.handler, each.path),
             {**each.kwargs, "expect_handler": _expect},
         )
         for each in routes
@@ -67,8 +70,10 @@ async def _expect(request: web.Request) -> web.StreamResponse | None:
     return None
 
 
-async def _refuse_unmatched(request: web.Request) -> NoReturn:
+async def _refuse_unmatched(request: web.Request) -> web.Response:
     """Tell a path that does not exist from a method that its path does not have (RFC 9110, 15.5.6)."""
+    if databunker.TOKEN in request.headers:
+        return databunker.missing()
     allowed: set[str] = set()
     for resource in request.app.router.resources():
         if resource.canonical != "/{unmatched}":

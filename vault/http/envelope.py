@@ -6,22 +6,34 @@ asking, and a look-up is spared three calls.
 
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
 
 from vault.acting import Acting, acting
 from vault.errors import BoxError, VaultError
+from vault.http import problems
 from vault.http.metrics import Metrics
-from vault.http.problems import plain_problem, problem
 from vault.logs import RequestLog
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Methods that are told by name. A caller may send any word as method, a key or an e-mail too.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Words(NamedTuple):
+    """How a face says no: to a refusal, and to a bare status; both are given the request's id."""
+
+    refusal: Callable[[VaultError, str], web.Response]
+    plain: Callable[[int, str, Mapping[str, str] | None], web.Response]
+
+
+#: The words of the native face (RFC 9457).
+PROBLEMS = Words(problems.problem, problems.plain_problem)
 
 
 class Envelope:
@@ -33,8 +45,11 @@ class Envelope:
         # Our own ids: one taken from a header could carry a token or a value into the log.
         self._process, self._numbers = secrets.token_hex(4), itertools.count(1)
 
-    def around(self, handler: Handler, route: str) -> Handler:
-        """Return the handler in its envelope. ``route`` is the template: paths hold tokens and are never told."""
+    def around(self, handler: Handler, route: str, words: Words = PROBLEMS) -> Handler:
+        """Return the handler in its envelope, for a face of these words.
+
+        ``route`` is the template: paths hold tokens and are never told.
+        """
         process, numbers, log, answered = self._process, self._numbers, self._log, self._metrics.answered
 
         async def enveloped(request: web.Request) -> web.StreamResponse:
@@ -44,7 +59,7 @@ class Envelope:
             try:
                 response = await handler(request)
             except Exception as error:
-                response = self._problem(error, context)
+                response = self._refusal(error, context, words)
                 if request.content.exception() is not None:
                     response.force_close()  # what follows on this connection cannot be told from the broken body
             headers = response.headers
@@ -62,18 +77,18 @@ class Envelope:
 
         return enveloped
 
-    def _problem(self, error: Exception, context: Acting) -> web.Response:
+    def _refusal(self, error: Exception, context: Acting, words: Words) -> web.Response:
         if isinstance(error, VaultError):
             self._metrics.refused(error.code, context.key_id)
             if isinstance(error, BoxError):
                 structlog.get_logger().error("box.unreadable", code=error.code)
-            return problem(error, context.request_id)
+            return words.refusal(error, context.request_id)
         if isinstance(error, web.HTTPException):
             allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            return plain_problem(error.status, context.request_id, allowed)
+            return words.plain(error.status, context.request_id, allowed)
         # The kind and the place, never the message or the locals: they may quote a profile.
         structlog.get_logger().error("request.failed", error=type(error).__name__, where=_place(error))
-        return plain_problem(500, context.request_id)
+        return words.plain(500, context.request_id, None)
 
 
 def _place(error: Exception) -> str:

@@ -30,14 +30,16 @@ async def read_json(
     limit: int,
     depth: int,
     seconds: float,
-    media_types: Collection[str] = ("application/json",),
+    media_types: Collection[str] | None = ("application/json",),
+    empty: Any = None,
 ) -> tuple[bytes, Any]:
     """Return a request's body and what it says.
 
     ``limit`` is in bytes after decompression, ``depth`` in nested arrays and objects, ``seconds`` for all of it to
-    arrive. Raises ``UnsupportedMediaType``, ``TooLarge``, ``Malformed``, and ``web.HTTPRequestTimeout``.
+    arrive. ``media_types`` None takes any; ``empty``, unless it is None, is what no text at all says. Raises
+    ``UnsupportedMediaType``, ``TooLarge``, ``Malformed``, and ``web.HTTPRequestTimeout``.
     """
-    if request.content_type not in media_types:
+    if media_types is not None and request.content_type not in media_types:
         raise UnsupportedMediaType(f"Send the body as {' or '.join(media_types)}.")
     if request.headers.get("Content-Encoding", "identity").lower() not in CODINGS:
         raise UnsupportedMediaType(
@@ -48,7 +50,7 @@ async def read_json(
             body = await _read(request, limit)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    return body, decode(body, depth)
+    return body, decode(body, depth) if body or empty is None else empty
 
 
 def decode(body: bytes, depth: int) -> Any:

@@ -86,10 +86,29 @@ class Metrics(Collector):
         )
         for store, milliseconds in census.overdue.items():
             lag.add_metric((store,), milliseconds / 1000)
-        alarms = CounterMetricFamily("vault_alarms", "Honey tokens opened.", self._vault.alarms.raised)
+        # Of tenants there is what somebody has to be woken for. Their rows, which are under keys of their own, are told
+        # by "tokenvault keys status --tenant".
+        tenants = self._vault.tenants
+        opened = tenants.opened if tenants else ()
+        desks = [self._vault.alarms, *(vault.alarms for vault in opened)]
+        alarms = CounterMetricFamily(
+            "vault_alarms", "Honey tokens opened.", sum(each.raised for each in desks)
+        )
         unheard = GaugeMetricFamily(
             "vault_alarms_undelivered",
             "Alarms that the webhook has not taken.",
-            self._vault.alarms.undelivered,
+            sum(each.undelivered for each in desks),
         )
-        yield from (requests, seconds, rows, aside, live, lag, alarms, unheard)
+        personal = CounterMetricFamily(
+            "vault_session_data_warnings", "Session data that looks personal and was kept.", labels=("rule",)
+        )
+        for rule, count in self._vault.named_sessions.warnings.items():
+            personal.add_metric((rule,), count)
+        known = tenants.counted if tenants else 0
+        number = GaugeMetricFamily("vault_tenants", "Tenants beside the default one.", known)
+        closed = GaugeMetricFamily(
+            "vault_tenants_closed",
+            "Tenants whose vault is not open in this process: for long, if one does not open.",
+            max(0, known - len(opened)),
+        )
+        yield from (requests, seconds, rows, aside, live, lag, alarms, unheard, personal, number, closed)

@@ -27,6 +27,8 @@ STATUS: Mapping[str, int] = {
     "revision_mismatch": 412,
     "session_limit": 409,
     "conflict": 409,
+    "name_taken": 409,
+    "record_not_found": 404,
     "purpose_missing": 400,
     "unlock_refused": 403,
     "budget_spent": 429,

@@ -8,8 +8,8 @@ from vault.config import Limits
 from vault.http.native import schemas
 from vault.http.native.operation import Call, Operation, answer, json_body
 from vault.http.native.profiles import present_profile
-from vault.http.native.purpose import check_purpose
 from vault.http.native.times import rfc3339
+from vault.http.purpose import check_purpose
 
 
 async def unlock(call: Call) -> web.Response:

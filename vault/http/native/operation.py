@@ -14,7 +14,7 @@ from vault.config import Limits
 from vault.errors import Invalid, Malformed, ScopeMissing
 from vault.http.address import Network, address_of
 from vault.http.json_body import read_json
-from vault.http.native.purpose import metadata_of, purpose_of
+from vault.http.purpose import metadata_of, purpose_of
 from vault.idempotency import Attempt, attempt
 from vault.installation import Vault
 

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from vault.access import Caller
+from vault.app_data import AppRecord, records_in
 from vault.audit import Opening
 from vault.config import Limits
 from vault.errors import Invalid, TooLarge, VaultError
@@ -17,6 +18,8 @@ from vault.http.native.sessions import present_session
 from vault.http.native.times import rfc3339, rfc3339_or_none
 from vault.patches import json_patch, merge_patch
 from vault.profile_views import BatchEntry, NewContent, Profile, ProfileHead
+from vault.shares import Share, shares_in
+from vault.versions import heads_in
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -97,8 +100,35 @@ async def export(call: Call) -> web.Response:
             **present_profile(held.profile, call.caller),
             "sessions": [present_session(view, call.caller) for view in held.sessions],
             "openings": [_present_opening(opening) for opening in held.openings],
+            "former": [
+                {"revision": head.revision, "updated_at": rfc3339(head.updated_at)}
+                for head in heads_in(held.documents, held.profile)
+            ],
+            "app_data": [_present_app(*one, call.caller) for one in records_in(held.documents)],
+            "shares": [_present_share(share) for share in shares_in(held.documents)],
         }
     )
+
+
+def _present_app(record: AppRecord, former: Sequence[AppRecord], caller: Caller) -> dict[str, Any]:
+    """Return app data; without its content for whoever is shown a part of profiles only."""
+    return {
+        "app": record.app,
+        "version": record.version,
+        "updated_at": rfc3339(record.updated_at),
+        "data": record.data if caller.fields is None and not caller.masked else None,
+        "former": [{"version": one.version, "updated_at": rfc3339(one.updated_at)} for one in former],
+    }
+
+
+def _present_share(share: Share) -> dict[str, Any]:
+    return {
+        "created_at": rfc3339(share.created_at),
+        "expires_at": rfc3339_or_none(share.expires_at),
+        "fields": share.fields,
+        "app": share.app,
+        "partner": share.partner,
+    }
 
 
 def _present_opening(opening: Opening) -> dict[str, Any]:

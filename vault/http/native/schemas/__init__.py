@@ -1,6 +1,7 @@
 """The wire of the native API: what is read is validated by these, and the OpenAPI document is made from them."""
 
 from vault.http.native.schemas.audit import (
+    AppData,
     AuditEvent,
     AuditExportQuery,
     AuditHeaders,
@@ -8,6 +9,7 @@ from vault.http.native.schemas.audit import (
     AuditQuery,
     Export,
     Opening,
+    Share,
 )
 from vault.http.native.schemas.bulk import BulkList, BulkRead, NewUnlock, OpenedPage, OpenedProfiles, Unlock
 from vault.http.native.schemas.problem import Problem
@@ -42,10 +44,10 @@ from vault.http.native.schemas.sessions import (
 )
 
 __all__ = [
-    "AuditEvent", "AuditExportQuery", "AuditHeaders", "AuditPage", "AuditQuery", "BatchAnswer",
+    "AppData", "AuditEvent", "AuditExportQuery", "AuditHeaders", "AuditPage", "AuditQuery", "BatchAnswer",
     "BatchEntry", "BulkList", "BulkRead", "ClaimChanges", "EntryError", "ErasureReceipt", "Export",
     "FoundToken", "IfMatch", "JsonPatch", "KeepQuery", "ListedSession", "Lookup", "MergePatch",
     "NewProfile", "NewProfiles", "NewSession", "NewUnlock", "OpenedPage", "OpenedProfile", "OpenedProfiles",
     "OpenedSession", "Opening", "Problem", "ProfileHead", "ProfileQuery", "Replacement", "Rotation",
-    "SessionAnswer", "SessionIdHeader", "SessionList", "Signer", "Unlock",
+    "SessionAnswer", "SessionIdHeader", "SessionList", "Share", "Signer", "Unlock",
 ]  # fmt: skip

@@ -86,7 +86,7 @@ class AuditPage(Schema):
 
 
 class Opening(Schema):
-    """One time that the profile was opened. ``fields`` null: all of it."""
+    """One time that the profile, or app data, was opened. ``fields`` null: all of it."""
 
     at = time_field(required=True)
     by = fields.String(
@@ -99,8 +99,47 @@ class Opening(Schema):
     )
 
 
+class FormerProfile(Schema):
+    """A former version of the profile that is still kept."""
+
+    revision = fields.Integer(required=True, metadata={"example": 1})
+    updated_at = time_field(required=True)
+
+
+class FormerAppData(Schema):
+    """A former version of app data that is still kept."""
+
+    version = fields.Integer(required=True, metadata={"example": 1})
+    updated_at = time_field(required=True)
+
+
+class AppData(Schema):
+    """What an application keeps beside the profile. ``data`` null: this access key is shown a part of profiles only."""
+
+    app = fields.String(required=True, metadata={"example": "shipping"})
+    version = fields.Integer(required=True, metadata={"example": 2})
+    updated_at = time_field(required=True)
+    data = JsonObject(required=True, allow_none=True, metadata={"example": {"street": "Main Street 1"}})
+    former = fields.List(fields.Nested(FormerAppData), required=True)
+
+
+class Share(Schema):
+    """That something is shared, with whoever holds the share's id. ``fields`` null: all; ``app`` null: the profile."""
+
+    created_at = time_field(required=True)
+    expires_at = time_field(required=True, allow_none=True)
+    fields_ = fields.List(
+        fields.String(), data_key="fields", required=True, allow_none=True, metadata={"example": ["email"]}
+    )
+    app = fields.String(required=True, allow_none=True, metadata={"example": None})
+    partner = fields.String(required=True, allow_none=True, metadata={"example": "courier"})
+
+
 class Export(OpenedProfile):
     """All that is held about a person, and who opened it."""
 
     sessions = fields.List(fields.Nested(ListedSession), required=True)
     openings = fields.List(fields.Nested(Opening), required=True)
+    former = fields.List(fields.Nested(FormerProfile), required=True)
+    app_data = fields.List(fields.Nested(AppData), required=True)
+    shares = fields.List(fields.Nested(Share), required=True)
