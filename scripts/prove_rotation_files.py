@@ -21,6 +21,7 @@ STORES = {
     "sessions.answers.box": "session_answers",
     "vault.audit_details.box": "audit_details",
     "vault.access_keys.box": "access_keys",
+    "vault.documents.box": "documents",
 }
 CANARIES = "vault.key_versions.canary"
 

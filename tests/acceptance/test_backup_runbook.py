@@ -27,6 +27,16 @@ def test_a_backup_beside_the_service(name: str, house: House) -> None:
         house.stand()
 
 
+def test_a_tenant_has_backups_of_its_own(house: House) -> None:
+    """As it is typed, beside the service."""
+    operator = Operator(SCENARIOS["tenants"], house.folder)
+    with house.serving():
+        told = operator.types()
+    assert "backup of 0 profiles in backups/acme" in told
+    assert "move this folder to data/tenants/" in told
+    assert operator.is_done()
+
+
 def test_restoring(house: House) -> None:
     """From a backup, with what was kept apart; whoever was erased since is erased there too."""
     operator = Operator(SCENARIOS["restoring"], house.folder)

@@ -89,6 +89,24 @@ ANSWERS = {
     "vault.closed_versions.version": Column(
         QUIET, NONE, "the fence of a rotation has a hole; only a process with an older keyring could use it"
     ),
+    "vault.documents.id": Column(UNKNOWN, UNKNOWN, "sealed with the content: the document is unknown"),
+    "vault.documents.name": Column(
+        UNKNOWN, UNREADABLE, "a box opens under its own name alone; a list leaves the document out"
+    ),
+    "vault.documents.owner": Column(UNKNOWN, UNKNOWN, "sealed with the content: the document is unknown"),
+    "vault.documents.box": Column(
+        UNREADABLE,
+        UNREADABLE,
+        "a box opens under its own name alone; an older box of the same document would be served (rollback)",
+    ),
+    "vault.documents.key_version": Column(REFUSED, NONE, "no row may name a key that nobody has"),
+    "vault.documents.created_at": Column(
+        UNKNOWN, UNKNOWN, "sealed with the content: the document is unknown"
+    ),
+    "vault.documents.updated_at": Column(SERVED, SERVED, "a time that is shown"),
+    "vault.documents.expires_at": Column(
+        UNKNOWN, UNKNOWN, "sealed with the content: the document is unknown"
+    ),
     "vault.honey_tokens.token": Column(QUIET, QUIET, "a decoy is a decoy no more; nobody is told"),
     "vault.honey_tokens.suspends": Column(QUIET, QUIET, "a decoy is a decoy no more; nobody is told"),
     "vault.honey_tokens.planted_at": Column(QUIET, QUIET, "a decoy is a decoy no more; nobody is told"),
@@ -175,6 +193,8 @@ ANSWERS = {
     "vault.profiles.erasing_at": Column(
         UNKNOWN, NONE, "the person is erased for good: a database writer can delete"
     ),
+    "vault.profiles.sliding": Column(SERVED, SERVED, "DANGEROUS: a person's end is put off for longer"),
+    "vault.profiles.ends_at": Column(SERVED, SERVED, "DANGEROUS: a person's end is put off for longer"),
     "vault.quarantine.store": Column(CHECK, QUIET, "a note is not counted"),
     "vault.quarantine.name": Column(QUIET, QUIET, "a note; the row it is about is judged by its own box"),
     "vault.quarantine.key_version": Column(
@@ -245,6 +265,14 @@ ANSWERS = {
     ),
     "vault.unlocks.expires_at": Column(
         QUIET, QUIET, "who may open what for a while is believed; made by hand it would be"
+    ),
+    "vault.value_tags.version": Column(REFUSED, NONE, "no tag may be under a key that nobody has"),
+    "vault.value_tags.digest": Column(
+        UNKNOWN, UNKNOWN, "a look-up by a card's token finds nothing: the value has to have the token itself"
+    ),
+    "vault.value_tags.field": Column(QUIET, NONE, "what was tagged: shown to nobody"),
+    "vault.value_tags.name": Column(
+        UNKNOWN, UNKNOWN, "a look-up by a card's token finds nothing: the value has to have the token itself"
     ),
     "sessions.answers.digest": Column(SERVED, UNREADABLE, "a login that is repeated is done anew"),
     "sessions.answers.box": Column(UNREADABLE, UNREADABLE, "the kept answer alone"),

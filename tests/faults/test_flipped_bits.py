@@ -62,6 +62,7 @@ def test_what_a_caller_is_told_does_not_differ_by_itself(template: Template, tmp
     assert again == sound
     assert {told for what, told in sound.items() if what.endswith(" late")} == {
         "404 session_not_found",
+        "404 record_not_found",
         "401 unauthenticated",
     }
 

@@ -13,6 +13,7 @@ from tests.rotating import boxes, desk, keyring_of, process, select, spoil, stat
 from vault import wiring
 from vault.config import Config
 from vault.crypto.keyring import KeyState
+from vault.documents import NewDocument
 from vault.errors import (
     BoxError,
     KeyMoveRefused,
@@ -108,14 +109,13 @@ async def test_no_row_is_under_a_key_that_was_not_saved_first(
 
 
 async def test_a_rotation_leaves_no_store_out(data: Path, clock: FakeClock) -> None:
-    """privkeyio/keep#713, MemberJunction#4580: profiles, sessions, the kept answers in both files, access keys and what
-    is recorded, all of them are moved; it is looked up in every column of bytes that the schema has, whatever the
-    registry says."""
+    """privkeyio/keep#713, MemberJunction#4580: profiles, sessions, the kept answers in both files, access keys,
+    documents and what is recorded, all of them are moved; it is looked up in every column of bytes that the schema has,
+    whatever the registry says."""
     async with process(data, clock) as serving:
         await take_in(serving, 3)
-    of_rows = {
-        f"{file}.{table}.box": [1] * 3 for file, table in (("vault", "profiles"), ("vault", "answers"))
-    }
+        await serving.vault.documents.add_all([NewDocument("role", str(n), {"n": n}) for n in range(3)])
+    of_rows = {f"vault.{table}.box": [1] * 3 for table in ("profiles", "answers", "documents")}
     of_rows |= {f"sessions.{table}.box": [1] * 3 for table in ("sessions", "answers")}
     before = boxes(data)
     canaries = before.pop("vault.key_versions.canary")
@@ -124,7 +124,7 @@ async def test_a_rotation_leaves_no_store_out(data: Path, clock: FakeClock) -> N
     async with desk(data, clock) as operator:
         report = await operator.rotations.rotate("data")
     assert report.moved == {
-        "profiles": 3, "profile_answers": 3, "sessions": 3, "session_answers": 3, "access_keys": 1,
+        "profiles": 3, "profile_answers": 3, "sessions": 3, "session_answers": 3, "access_keys": 1, "documents": 3,
         "audit_details": events + 1,  # that the key was added is recorded before the key seals
     }  # fmt: skip
     after = boxes(data)
@@ -231,7 +231,14 @@ async def test_a_rotation_ends_by_itself_and_says_so(data: Path, clock: FakeCloc
         report = await operator.rotations.rotate("data")
         status = await operator.status()
         census = await operator.custody.census("data")
-    four = {"profiles": 4, "profile_answers": 4, "sessions": 4, "session_answers": 4, "access_keys": 1}
+    four = {
+        "profiles": 4,
+        "profile_answers": 4,
+        "sessions": 4,
+        "session_answers": 4,
+        "access_keys": 1,
+        "documents": 0,
+    }
     before = report.moved.pop("audit_details")
     assert report.verified.pop("audit_details") == before + 1  # that the key is active is recorded under it
     assert (report.moved, report.verified, report.left) == (four, four, [])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vault.sessions import TOUCH_STEP
+from vault.session_life import TOUCH_STEP
 
 Json = dict[str, Any]
 

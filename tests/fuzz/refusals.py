@@ -17,7 +17,7 @@ from vault.crypto.normalise import FIELDS
 from vault.errors import Malformed
 from vault.http.json_body import LEAST_INTEGER, MOST_INTEGER, decode
 from vault.http.native.audit import NDJSON as LINES
-from vault.http.native.purpose import METADATA, METADATA_DEPTH, PURPOSE
+from vault.http.purpose import METADATA, METADATA_DEPTH, PURPOSE
 
 Json = Any
 

@@ -25,7 +25,7 @@ from tests.clock import FakeClock
 from tests.program import PATIENCE, Program
 from tests.rotating import keyring_file, keyring_of
 from vault import key_desk, wiring
-from vault.cli.keys import watching
+from vault.cli import watching
 from vault.config import Config
 from vault.crypto.keyring import Keyring
 from vault.sessions import Wanted
@@ -281,7 +281,7 @@ def test_the_state_has_the_shape_that_programs_rely_on(desk: Desk) -> None:
     assert (one["version"], one["state"], len(one["fingerprint"])) == (1, "active", 16)
     assert one["rows"] == {
         "profiles": PEOPLE, "profile_answers": 0, "sessions": PEOPLE, "session_answers": 0,
-        "audit_details": desk.count("audit_details"), "access_keys": 1,
+        "audit_details": desk.count("audit_details"), "access_keys": 1, "documents": 0,
     }  # fmt: skip
     assert index["rows"] == {"tags": PEOPLE}
     assert (signing["rows"], len(signing["public_key"])) == ({}, 44)

@@ -44,8 +44,8 @@ from vault.config import Config
 from vault.errors import ProfileNotFound, SessionNotFound, StoreUnavailable
 from vault.http.app import make_app
 from vault.installation import Vault
+from vault.session_life import MOST_LISTED, TOUCH_STEP
 from vault.session_views import OpenedSession, SessionView
-from vault.sessions import MOST_LISTED, TOUCH_STEP
 from vault.tokens import new_handle, session_digest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text("utf-8")

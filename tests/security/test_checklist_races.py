@@ -38,8 +38,8 @@ from vault.config import Config
 from vault.errors import ProfileNotFound, SessionNotFound
 from vault.http.app import make_app
 from vault.installation import Vault
+from vault.session_life import TOUCH_STEP
 from vault.session_views import OpenedSession
-from vault.sessions import TOUCH_STEP
 from vault.stores.sqlite.database import open_database
 from vault.stores.sqlite.generations import Generations
 from vault.stores.sqlite.sessions import SqliteSessions

@@ -32,17 +32,21 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """The program with a person in it, told to explain its death, where a core dump would be allowed and found."""
     home = tmp_path_factory.mktemp("hardening")
     least, most = resource.getrlimit(resource.RLIMIT_CORE)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
     place = Path.cwd()
     resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, files[1]))
     os.chdir(home)
     try:
         environment = {"PYTHONFAULTHANDLER": "1", "PYTHONPATH": str(ROOT)}
         with Program(home / "data", home, environment=environment) as running:
             os.chdir(place)
+            resource.setrlimit(resource.RLIMIT_NOFILE, files)
             yield running
     finally:
         os.chdir(place)
         resource.setrlimit(resource.RLIMIT_CORE, (least, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, files)
 
 
 def keys_of(data: Path) -> dict[str, Secret]:
@@ -66,6 +70,14 @@ def test_the_serving_process_may_not_leave_a_core(program: Program) -> None:
     limits = Path(f"/proc/{program.pid}/limits").read_text()
     (line,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
     assert line.split()[4:6] == ["0", "0"]
+
+
+@needs_linux
+def test_the_serving_process_may_open_as_many_files_as_the_system_permits(program: Program) -> None:
+    """However few it was started with: a hundred tenants take more than the usual 1,024."""
+    limits = Path(f"/proc/{program.pid}/limits").read_text()
+    (line,) = (line for line in limits.splitlines() if line.startswith("Max open files"))
+    assert line.split()[3] == line.split()[4] != "512"
 
 
 @needs_linux
