@@ -160,15 +160,15 @@ class Access:
         if caller.networks is not None and (
             address is None or not any(address in network for network in caller.networks)
         ):
-            await self.refuse(caller, NetworkRefused())
+            await self.refuse(caller.key_id, NetworkRefused())
         if caller.per_minute is not None:
             taken = self._requests.take(caller.key_id, caller.per_minute, self._clock.now())
             if taken.wait:
-                await self.refuse(caller, RateLimited(_seconds(taken.wait)))
+                await self.refuse(caller.key_id, RateLimited(_seconds(taken.wait)))
 
-    async def refuse(self, caller: Caller, refusal: VaultError) -> NoReturn:
-        """Refuse what an access key asks for, once that is recorded; one event a minute for each kind of refusal."""
-        if not self._refusals.take((caller.key_id, refusal.code), 1, self._clock.now()).wait:
+    async def refuse(self, actor: str, refusal: VaultError) -> NoReturn:
+        """Refuse what an actor asks for, once that is recorded; one event a minute for each kind of refusal."""
+        if not self._refusals.take((actor, refusal.code), 1, self._clock.now()).wait:
             structlog.get_logger().warning("access.refused", code=refusal.code)
             await self._audit.record(self._audit.event("access.refused", outcome=refusal.code))
         raise refusal

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.databunker.conftest import Bunker
+from vault.installation import Vault
+from vault.ports import Wanted
 
 
 async def test_a_user_comes_in_and_out(bunker: Bunker) -> None:
@@ -24,3 +26,21 @@ async def test_an_unknown_method(bunker: Bunker, path: str) -> None:
             404,
             {"status": "error", "message": "The API request was not found"},
         )
+
+
+async def test_a_denied_call_is_in_the_trail(bunker: Bunker, memory: Vault) -> None:
+    """Once a minute for each token; the metric counts all of them under one label."""
+    await bunker.ok("RoleCreate", rolename="nobody")
+    clerk = bunker.by((await bunker.ok("XTokenCreateForRole", rolename="nobody"))["xtoken"])
+    for method in ("UserGet", "UserGet", "TenantListTenants"):
+        await clerk.refused(403, "API access denied", method)
+    [event] = await memory.audit.events(Wanted(action="access.refused"), 0, 10)
+    assert event.outcome == "denied"
+    assert event.actor.startswith("xtoken-")
+    async with bunker.http.get("/metrics") as response:
+        told = [
+            line
+            for line in (await response.text()).splitlines()
+            if "refusals_total" in line and "denied" in line
+        ]
+    assert told == ['vault_refusals_total{code="denied",key_id="xtoken"} 3.0']

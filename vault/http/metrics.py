@@ -48,8 +48,8 @@ class Metrics(Collector):
         tally.buckets[bisect_left(BUCKETS, seconds)] += 1
 
     def refused(self, code: str, key_id: str | None) -> None:
-        """Count one refusal."""
-        self._refusals.labels(code, key_id or "").inc()
+        """Count one refusal. Short-lived tokens are one label together: each of its own would never go again."""
+        self._refusals.labels(code, (key_id or "").partition("-")[0]).inc()
 
     def exposition(self) -> bytes:
         """Return the text that Prometheus scrapes."""

@@ -1,7 +1,7 @@
 """From a request to a call: whose vault, who calls, what is said, may they; in this order, and then the handler."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from aiohttp import web
@@ -92,15 +92,20 @@ async def _decide(
     vault: Vault, home: Vault, grant: Grant, method: Method, metadata: dict[str, Any]
 ) -> Decision:
     if method.installation and not (vault is home and grant.kind == "root"):
-        raise Denied
+        await deny(vault, grant)
     if grant.kind == "public" or (grant.kind == "user" and method.own):
         return Decision(allowed=True)
     mode = method.takes.get("mode")
     of_person = mode is not None and mode.required  # then nothing is done before ``people.token_of``
     decision = await vault.policies.decide(grant, method.name, metadata, of_person=of_person)
     if not decision.allowed:
-        raise Denied("API access denied")
+        await deny(vault, grant)
     return decision
+
+
+async def deny(vault: Vault, grant: Grant) -> NoReturn:
+    """Refuse a call that the caller may not make, once that is recorded. Raises ``Denied``."""
+    await vault.access.refuse(grant.actor, Denied())
 
 
 async def _vault(home: Vault, name: str, address: Address | None) -> Vault:

@@ -9,9 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from vault.errors import Denied, Malformed
+from vault.errors import Malformed
 from vault.http.databunker.answers import ok
-from vault.http.databunker.dispatch import let_in
+from vault.http.databunker.dispatch import deny, let_in
 from vault.http.databunker.sessions import session_id
 from vault.http.json_body import read_json
 from vault.installation import Vault
@@ -65,7 +65,7 @@ def _guarded(home: Vault, method: str, answer: _Answer) -> Callable[[web.Request
         vault, grant = await let_in(request, home, proxies)
         decision = await vault.policies.decide(grant, method, {})
         if not decision.allowed:
-            raise Denied("API access denied")
+            await deny(vault, grant)
         return await answer(request, vault, session_id(request.match_info["uuid"]))
 
     return handle

@@ -115,7 +115,7 @@ async def let_in(request: web.Request, vault: Vault, scope: str, proxies: Sequen
     if caller.is_guarded:
         await vault.access.guard(caller, address_of(request, proxies))
     if not caller.may(scope):
-        await vault.access.refuse(caller, ScopeMissing(f"This access key lacks the scope '{scope}'."))
+        await vault.access.refuse(caller.key_id, ScopeMissing(f"This access key lacks the scope '{scope}'."))
     return caller
 
 
