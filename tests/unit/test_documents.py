@@ -416,7 +416,7 @@ async def test_a_name_that_was_altered_is_not_logged(vault: Vault, data: Path) -
 
 
 async def test_a_list_knows_of_a_new_key(vault: Vault, data: Path, config: Config) -> None:
-    """A process that slept through a rotation reads the keyring anew, and lists everything; nothing is said to be left out."""
+    """A process that slept through a rotation reads the keyring anew, and leaves nothing out."""
     person = (await vault.profiles.create({"login": "ann"})).token
     kept = await keep(vault.documents, owner=person)
     lists = (lambda: vault.documents.page("role"), lambda: vault.documents.of_person(person))
