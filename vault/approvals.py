@@ -9,7 +9,7 @@ from typing import Any
 from vault.audit import Audit
 from vault.clock import Clock
 from vault.documents import Document, Documents, NewDocument
-from vault.errors import RecordNotFound, RequestClosed, VaultError
+from vault.errors import Conflict, RecordNotFound, RequestClosed, VaultError
 from vault.patches import json_patch, merge_patch
 from vault.ports import Entry
 from vault.profiles import Profiles
@@ -18,6 +18,9 @@ KIND = "request"
 
 #: Milliseconds after which an approval that neither took effect nor failed was interrupted, and may be given again.
 INTERRUPTED = 60_000
+
+#: Open requests of one person: their own token makes them, and nobody is to fill the disk with it.
+MOST_OPEN = 100
 
 OPEN, APPROVING, APPROVED, CANCELLED = "open", "approving", "approved", "cancelled"
 
@@ -54,7 +57,9 @@ class Approvals:
         }
 
     async def hold(self, verb: str, user_token: str, said: Mapping[str, Any]) -> str:
-        """Keep a request about a person, and return its id. Raises ``ProfileNotFound``."""
+        """Keep a request about a person, and return its id. Raises ``ProfileNotFound``, ``Conflict`` for too many."""
+        if sum(held.status == OPEN for held in await self.of_person(user_token)) >= MOST_OPEN:
+            raise Conflict(f"{MOST_OPEN} requests about this person are open; decide some of them first.")
         request_id = str(uuid.uuid4())
         content = {"verb": verb, "said": said, "status": OPEN, "reason": None, "decided_at": None}
         new = NewDocument(KIND, request_id, content, user_token)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.clock import FakeClock
 from tests.databunker.conftest import Bunker, Json
-from vault.approvals import INTERRUPTED
+from vault.approvals import INTERRUPTED, MOST_OPEN
 from vault.installation import Vault
 from vault.ports import Wanted
 
@@ -227,3 +227,14 @@ async def test_requests_survive_in_files(kept: Bunker, vault: Vault) -> None:
     request = await ask(kept, token, "UserDeleteRequest", request_metadata={})
     await kept.ok("UserRequestApprove", requestuuid=request)
     assert await vault.documents.count("request") == 0
+
+
+async def test_so_many_may_be_open_and_no_more(bunker: Bunker) -> None:
+    """One that is decided makes room for another."""
+    token = (await bunker.ok("UserCreate", profile={"n": 0}))["token"]
+    said = {"mode": "token", "identity": token, "profile": {"n": 1}}
+    held = [(await bunker.ok("UserUpdateRequest", **said))["requestuuid"] for _ in range(MOST_OPEN)]
+    assert (await bunker("UserUpdateRequest", **said))[0] == 409
+    await bunker.ok("UserRequestCancel", requestuuid=held[0])
+    await bunker.ok("UserRequestApprove", requestuuid=held[1])
+    await bunker.ok("UserUpdateRequest", **said)
