@@ -3,8 +3,9 @@
 import secrets
 from collections.abc import Callable
 
-#: Lengths of a card's number (ISO/IEC 7812-1: up to 19 digits; 12 are the fewest that were issued).
-LENGTHS = range(12, 20)
+#: Lengths of a card's number (ISO/IEC 7812-1: up to 19 digits; 12 are the fewest that were issued, and the example of
+#: Databunker's SDK has 10). Fewer would be guessed.
+LENGTHS = range(10, 20)
 
 
 def is_card_number(text: str) -> bool:
