@@ -102,13 +102,14 @@ async def test_no_method_without_leave(bunker: Bunker, method: str) -> None:
 
 
 async def test_a_deny_comes_before_any_look_up(bunker: Bunker, person: Person, memory: Vault) -> None:
-    """Who is denied does not learn who is there, and leaves no trace of having looked."""
+    """Who is denied does not learn who is there; all there is to record is the refusal, which is about nobody."""
     ada = await person(login="ada")
     clerk = await as_role(bunker, allow("*"), deny("UserGet"))
-    before = len(await memory.audit.events(Wanted(), 0, 100))
+    before = (await memory.audit.events(Wanted(), 0, 100))[-1].sequence
     for mode, identity in (("login", "ada"), ("login", "bob"), ("token", ada), ("token", NOBODY)):
         await clerk.refused(403, "API access denied", "UserGet", mode=mode, identity=identity)
-    assert len(await memory.audit.events(Wanted(), 0, 100)) == before
+    [event] = await memory.audit.events(Wanted(), before, 100)
+    assert (event.action, event.outcome, event.user_token) == ("access.refused", "denied", None)
 
 
 async def test_changes_take_effect_at_once(bunker: Bunker, person: Person) -> None:
