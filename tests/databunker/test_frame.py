@@ -44,3 +44,10 @@ async def test_a_denied_call_is_in_the_trail(bunker: Bunker, memory: Vault) -> N
             if "refusals_total" in line and "denied" in line
         ]
     assert told == ['vault_refusals_total{code="denied",key_id="xtoken"} 3.0']
+
+
+async def test_an_exception_inside(bunker: Bunker, memory: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a 500 in the wire's words, which say nothing of it."""
+    monkeypatch.setattr(memory.profiles, "get", None)
+    await bunker.ok("UserCreate", profile={"login": "ada"})
+    await bunker.refused(500, "Internal error", "UserGet", mode="login", identity="ada")
